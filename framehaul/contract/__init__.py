@@ -1,0 +1,1 @@
+"""The words that controller and agent speak: no I/O, only shapes, names and legal moves."""
