@@ -1,0 +1,128 @@
+"""The two halves of a pipeline: a spec that plans, a runner that works."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from framehaul.contract.pipeline import Estimate, Needs, PipelineCard, Takes
+from framehaul.contract.spec import Limits, OutputSlot
+from framehaul.contract.wire import Json
+from framehaul.errors import BadParams
+from framehaul.media.probe import MediaInfo
+
+
+class Params(BaseModel):
+    """A pipeline's settings: frozen, strict about unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=Params)
+
+
+class Pipeline(ABC, Generic[P]):
+    """The light half. Everything here is computable before renting, without torch."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    takes: ClassVar[Takes]
+    modes: ClassVar[tuple[str, ...]] = ()
+    slots: ClassVar[tuple[str, ...]]
+    params_model: type[P]
+
+    def parse(self, raw: Mapping[str, Json]) -> P:
+        """Judge parameters; BadParams names every one that is wrong."""
+        try:
+            return self.params_model.model_validate(dict(raw))
+        except ValidationError as exc:
+            known = ", ".join(self.params_model.model_fields) or "none"
+            raise BadParams(f"{self.name}: {_sentence(exc)}.", advice=f"Known parameters: {known}.") from exc
+
+    @abstractmethod
+    def output_slots(self, params: P, inputs: Sequence[str], created_at: float, number: int) -> tuple[OutputSlot, ...]:
+        """Name every output from the inputs' names; `number` above 1 tells apart two inputs with one stem."""
+
+    def judge(self, params: P, name: str, media: MediaInfo | None) -> None:
+        """Refuse (BadParams) an input that this pipeline cannot take; `media` is None where it was not probed."""
+
+    def needs(self, params: P, media: MediaInfo | None, size: int | None) -> Needs:
+        """Say what one job asks of a machine."""
+        return Needs(disk_gb=2 * (size or 0) / 1e9)
+
+    def estimate(self, params: P, media: MediaInfo | None, size: int | None) -> Estimate:
+        """Say how much work one job is."""
+        return Estimate(output_bytes=size or 0)
+
+    def model_sha256(self, params: P) -> str | None:
+        """Pin the weights that these parameters choose."""
+        return None
+
+    def card(self) -> PipelineCard:
+        """Describe the pipeline to whoever lacks its code."""
+        return PipelineCard(
+            name=self.name,
+            summary=self.summary,
+            takes=self.takes,
+            modes=self.modes,
+            slots=self.slots,
+            params_schema=self.params_model.model_json_schema(),
+        )
+
+
+class Reporter(Protocol):
+    """How a runner tells what it does, and learns that it should stop."""
+
+    def stage(self, name: str) -> None:
+        """Name what begins now."""
+
+    def progress(self, done: int, total: int | None) -> None:
+        """Count finished frames (or bytes); cheap to call often."""
+
+    def log(self, message: str) -> None:
+        """Write one line of the job's story."""
+
+    def should_stop(self) -> bool:
+        """Say whether somebody asked this job to stop; the runner then raises `Stopped`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One attempt, as the runner sees it: files in, files out. Outputs are written under their final names."""
+
+    params: Mapping[str, Json]
+    inputs: Mapping[str, Path]
+    outputs: Mapping[str, Path]
+    parts: Path
+    preview: Path
+    limits: Limits
+    reporter: Reporter
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the manifest should tell beyond names and digests."""
+
+    environment: dict[str, Json] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    details: dict[str, Json] = field(default_factory=dict)
+
+
+class Runner(Protocol):
+    """The heavy half: lives in the worker, keeps what it loaded warm from job to job."""
+
+    def run(self, task: Task) -> Outcome:
+        """Make every output of the task; raise FramehaulError with its fate, leave no partial output."""
+
+
+def _sentence(exc: ValidationError) -> str:
+    parts = []
+    for error in exc.errors():
+        where = ".".join(str(step) for step in error["loc"])
+        parts.append(f"{where}: {error['msg']}" if where else error["msg"])
+    return "; ".join(parts)

@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: for tests and dry runs of the whole path."""

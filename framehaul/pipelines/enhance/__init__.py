@@ -1,0 +1,1 @@
+"""Make a video larger with a network; later also smoother."""
