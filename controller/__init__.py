@@ -1,0 +1,1 @@
+"""The laptop: plan, rent, ship, watch, verify, destroy."""

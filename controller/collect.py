@@ -1,0 +1,74 @@
+"""Bring a relayed output home: from the agent's route into the inbox, checked, then into the store as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from controller.channel import AgentChannel
+from controller.desk import Desk
+from controller.errors import ProofFailed
+from controller.ledger import Job
+from controller.verify import VerifyMode, prove
+from framehaul.contract.receipt import ChunkHasher, OutputReceipt, Receipt
+from framehaul.contract.uris import Uri
+from framehaul.errors import AlreadyExists
+from framehaul.storage.base import Store
+
+_READ_BYTES = 1 << 20
+
+
+async def collect(desk: Desk, channel: AgentChannel, job: Job, receipt: Receipt, store: Store, folder: Uri) -> None:
+    """Fetch every output, put it, and tell the agent; each step may be repeated after a crash."""
+    for entry in receipt.outputs:
+        target = folder.join(entry.name)
+        if not await asyncio.to_thread(_already_there, store, target, entry):
+            path = await _fetch(desk, channel, job, entry)
+            await asyncio.to_thread(_put, store, target, path, entry)
+        await channel.received(job.id, entry)
+
+
+async def _fetch(desk: Desk, channel: AgentChannel, job: Job, entry: OutputReceipt) -> Path:
+    inbox = desk.state.inbox(job.id)
+    await asyncio.to_thread(inbox.mkdir, parents=True, exist_ok=True)
+    # Named by content, so that an earlier attempt's half is never continued with a later one's bytes.
+    path = inbox / f"{entry.sha256}.part"
+    have = path.stat().st_size if path.exists() else 0
+    if have < entry.size:
+        async with channel.output(job.id, entry.slot, have) as pieces:
+            with path.open("ab") as file:
+                async for piece in pieces:
+                    await asyncio.to_thread(file.write, piece)
+                    have += len(piece)
+                    desk.observer.on_transfer(job, f"fetching {entry.name}", have, entry.size)
+    elif entry.size == 0:
+        path.touch()
+    await asyncio.to_thread(_check, path, entry)
+    return path
+
+
+def _check(path: Path, entry: OutputReceipt) -> None:
+    hasher = ChunkHasher(entry.chunk_bytes)
+    with path.open("rb") as file:
+        while piece := file.read(_READ_BYTES):
+            hasher.update(piece)
+    if hasher.receipt(entry.slot, entry.name, entry.uri).sha256 != entry.sha256:
+        path.unlink()  # the next try starts from nothing
+        raise ProofFailed(f"{entry.name} arrived damaged: it is not what the receipt says.")
+
+
+def _put(store: Store, target: Uri, path: Path, entry: OutputReceipt) -> None:
+    try:
+        store.put(target, path)
+    except AlreadyExists:
+        # Ours, from before a crash, or somebody else's: the digests tell.
+        prove(store, target, entry, VerifyMode.FULL)
+    path.unlink(missing_ok=True)
+
+
+def _already_there(store: Store, target: Uri, entry: OutputReceipt) -> bool:
+    """Say whether a run before a crash put exactly this; something else under the name is an error."""
+    if next(iter(store.list(target)), None) is None:
+        return False
+    prove(store, target, entry, VerifyMode.FULL)
+    return True

@@ -1,0 +1,300 @@
+"""The one loop that acts: take wishes, reconcile leases, hand out jobs, rent what is missing, until all is done."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+from controller.desk import Desk
+from controller.errors import NothingFits, ProviderError
+from controller.fleet import Fleet
+from controller.ledger import Batch, Job, Lease
+from controller.ledger.rows import WishWord
+from controller.orders import order_for
+from controller.providers.base import Offer, Provider
+from controller.shipment import MAX_ATTEMPTS, Shipment
+from framehaul.clock import wait_for_event
+from framehaul.contract.lease_secret import LeaseSecret
+from framehaul.contract.pipeline import Needs
+from framehaul.contract.states import AttemptState, JobReason, JobState, LeaseReason, LeaseState
+
+TICK_S = 1.0
+# One job runs, one waits with its input fetched.
+JOBS_AHEAD = 2
+MAX_BOOT_FAILURES = 3
+_ON_LEASE = frozenset({JobState.ASSIGNED})
+_HOME = frozenset({JobState.DELIVERED, JobState.VERIFIED})
+_ENDING = frozenset({LeaseState.DESTROYING, LeaseState.GONE})
+
+
+class Engine:
+    """Carry out what the ledger wishes. Only the holder of the state folder's lock runs one."""
+
+    def __init__(self, desk: Desk, open_provider: Callable[[str], Provider]) -> None:
+        self._desk = desk
+        self._open_provider = open_provider
+        self._fleets: dict[str, Fleet] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._nudge = asyncio.Event()
+        self._trouble = ""
+        self._bug: BaseException | None = None
+
+    def nudge(self) -> None:
+        """Wake the loop before its next tick."""
+        self._nudge.set()
+
+    async def run(self) -> None:
+        """Act until no batch can go on and every lease is proven gone. NothingFits when no machine can be had."""
+        known_dead = {lease.id for lease in self._desk.ledger.leases() if lease.state is LeaseState.GONE}
+        try:
+            while not await self._tick(known_dead):
+                self._nudge.clear()
+                await wait_for_event(self._desk.clock, self._nudge, TICK_S)
+        finally:
+            await self._cancel(list(self._tasks))
+            for fleet in self._fleets.values():
+                await fleet.close()
+
+    # -- one tick ------------------------------------------------------------------------------------------------
+
+    async def _tick(self, known_dead: set[str]) -> bool:
+        if self._bug is not None:
+            raise self._bug
+        ledger = self._desk.ledger
+        ledger.take_wishes()
+        await self._shed_ending_leases()
+        batches = {batch.id: batch for batch in ledger.batches(unclosed=True)}
+        jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
+        for name in sorted({batch.provider for batch in batches.values()} | self._lease_providers()):
+            await self._reconcile(self._fleet(name), jobs, batches)
+        jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
+        self._resume_shipments(jobs, batches)
+        self._exclude_exhausted(self._runnable(jobs, batches))
+        jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
+        stuck = await self._hand_out(jobs, batches, known_dead)
+        alive = ledger.leases(alive=True)
+        idle = not self._tasks and not alive
+        if idle and stuck:
+            raise NothingFits(stuck, advice="Nothing is running; the jobs wait in the ledger: framehaul resume.")
+        return idle and not self._runnable(ledger.open_jobs(), batches)
+
+    async def _reconcile(self, fleet: Fleet, jobs: list[Job], batches: dict[str, Batch]) -> None:
+        try:
+            await fleet.reconcile(lambda lease: bool(self._waiting_for(lease, jobs, batches)))
+            for lease in fleet.leases():
+                if lease.state is LeaseState.READY and self._drained(lease, batches):
+                    await fleet.drain(lease)
+            self._trouble = ""
+        except ProviderError as exc:
+            # An odd answer never counts as "nothing there": every lease stays what it was, and we ask again.
+            if str(exc) != self._trouble:
+                self._trouble = str(exc)
+                self._desk.observer.say(f"{fleet.name}: {exc} Trying again.")
+
+    async def _shed_ending_leases(self) -> None:
+        """Cancel the shipments of machines that go; the jobs return to the ledger once that is proven."""
+        for lease in self._desk.ledger.leases(alive=True):
+            if lease.state is LeaseState.DESTROYING:
+                jobs = self._desk.ledger.jobs(lease_id=lease.id)
+                await self._cancel([job.id for job in jobs if job.state in _ON_LEASE])
+
+    def _resume_shipments(self, jobs: list[Job], batches: dict[str, Batch]) -> None:
+        """Give every job that is on its way a task: after a restart, none has one."""
+        alive = {lease.id: lease for lease in self._desk.ledger.leases(alive=True)}
+        for job in jobs:
+            if job.id in self._tasks:
+                continue
+            lease = alive.get(job.lease_id or "")
+            on_lease = job.state in _ON_LEASE and lease is not None and lease.state not in _ENDING
+            if on_lease or job.state in _HOME:
+                self._ship(job, lease, batches[job.batch_id])
+
+    async def _hand_out(self, jobs: list[Job], batches: dict[str, Batch], known_dead: set[str]) -> str:
+        """Assign planned jobs to machines that have room; rent where none has. Gives why nothing can be done."""
+        reason = ""
+        for name in sorted({batches[job.batch_id].provider for job in self._runnable(jobs, batches)}):
+            fleet = self._fleet(name)
+            for lease in fleet.leases():
+                if lease.state is LeaseState.READY:
+                    self._load(lease, jobs, batches)
+            reason = await self._rent_if_needed(fleet, batches, known_dead) or reason
+        return reason
+
+    def _load(self, lease: Lease, jobs: list[Job], batches: dict[str, Batch]) -> None:
+        ledger = self._desk.ledger
+        room = JOBS_AHEAD - sum(job.state in _ON_LEASE for job in ledger.jobs(lease_id=lease.id))
+        for job in self._waiting_for(lease, jobs, batches)[: max(0, room)]:
+            spec = order_for(job, batches[job.batch_id])
+            assigned = ledger.begin_attempt(job, lease, spec.model_dump(mode="json"))
+            self._desk.observer.on_job(assigned)
+            self._ship(assigned, lease, batches[job.batch_id])
+
+    async def _rent_if_needed(self, fleet: Fleet, batches: dict[str, Batch], known_dead: set[str]) -> str:
+        jobs = [
+            job
+            for job in self._runnable(self._desk.ledger.open_jobs(), batches)
+            if batches[job.batch_id].provider == fleet.name
+        ]
+        leases = fleet.leases()
+        limit = max((int(batches[job.batch_id].options.get("max_instances", 1)) for job in jobs), default=0)
+        if not jobs or len(leases) >= min(limit, len(jobs)):
+            return ""
+        failure = self._boot_failures(fleet.name, known_dead)
+        if failure:
+            return failure
+        disk_gb = max(float(batches[job.batch_id].options.get("disk_gb", 0)) for job in jobs)
+        offers = await fleet.provider.offers(Needs(disk_gb=disk_gb))
+        fitting = [offer for offer in offers if any(offer.machine_id not in self._tried(job) for job in jobs)]
+        if not fitting:
+            return "" if leases else self._nothing_fits(fleet.name, offers, jobs)
+        await self._rent(fleet, fitting[0], jobs, batches, disk_gb)
+        return ""
+
+    def _exclude_exhausted(self, jobs: list[Job]) -> None:
+        """Give up on a job after three tries that were not stopped by a person."""
+        for job in jobs:
+            tries = [found for found in self._desk.ledger.attempts(job.id) if found.state is not AttemptState.STOPPED]
+            if job.state is JobState.PLANNED and len(tries) >= MAX_ATTEMPTS:
+                self._exclude(job, f"Tried {len(tries)} times. {job.message}")
+
+    def _exclude(self, job: Job, message: str) -> None:
+        moved = self._desk.ledger.move_job(job.id, JobState.EXCLUDED, JobReason.ATTEMPT_FAILED, message=message.strip())
+        self._desk.observer.on_job(moved)
+
+    def _nothing_fits(self, name: str, offers: list[Offer], jobs: list[Job]) -> str:
+        if not offers:
+            return f"{name} has no machine that fits."
+        for job in jobs:
+            self._exclude(job, f"{job.message} There is no other machine to try it on.")
+        return ""
+
+    async def _rent(
+        self, fleet: Fleet, offer: Offer, jobs: list[Job], batches: dict[str, Batch], disk_gb: float
+    ) -> None:
+        ledger, now = self._desk.ledger, self._desk.clock.now()
+        hours = max(float(batches[job.batch_id].options.get("lease_hours", 24)) for job in jobs)
+        lease_id, deadline = secrets.token_hex(4), now + hours * 3600
+        lease = Lease(
+            id=lease_id,
+            label=f"fh-{ledger.controller_id()}-{lease_id}-{int(deadline)}",
+            provider=fleet.name,
+            state=LeaseState.INTENDED,
+            reason=LeaseReason.NONE,
+            message="",
+            offer_id=offer.id,
+            machine_id=offer.machine_id,
+            gpu=offer.gpu,
+            dollars_per_hour=offer.dollars_per_hour,
+            secret=LeaseSecret.new(),
+            ref=None,
+            deadline=deadline,
+            boot_deadline=now + fleet.provider.boot_timeout_s,
+            restarts=0,
+            intended_at=now,
+            rented_at=None,
+            ready_at=None,
+            heartbeat_at=None,
+            gone_at=None,
+        )
+        ledger.intend_lease(lease)
+        self._desk.observer.on_lease(lease)
+        try:
+            await fleet.rent(lease, disk_gb)
+        except ProviderError as exc:
+            self._desk.observer.say(f"Renting on {fleet.name} gave no clear answer: {exc} Looking it up by its label.")
+
+    # -- questions -----------------------------------------------------------------------------------------------
+
+    def _runnable(self, jobs: list[Job], batches: dict[str, Batch]) -> list[Job]:
+        """Jobs that a machine should work on now."""
+        return [
+            job
+            for job in jobs
+            if job.batch_id in batches
+            and (job.state in _ON_LEASE or job.state is JobState.PLANNED)
+            and batches[job.batch_id].wish is WishWord.RUN
+        ]
+
+    def _waiting_for(self, lease: Lease, jobs: list[Job], batches: dict[str, Batch]) -> list[Job]:
+        """Planned jobs that this lease may take."""
+        return [
+            job
+            for job in self._runnable(jobs, batches)
+            if job.state is JobState.PLANNED
+            and batches[job.batch_id].provider == lease.provider
+            and lease.machine_id not in self._tried(job)
+        ]
+
+    def _tried(self, job: Job) -> set[str]:
+        """Machines on which an attempt at this job failed; a job is not given to one of them again."""
+        if job.attempt == 0:
+            return set()
+        attempts = self._desk.ledger.attempts(job.id)
+        return {found.machine_id for found in attempts if found.state is AttemptState.FAILED}
+
+    def _boot_failures(self, name: str, known_dead: set[str]) -> str:
+        """Stop renting after several machines in a row never worked."""
+        dead = [
+            lease
+            for lease in self._desk.ledger.leases()
+            if lease.provider == name
+            and lease.state is LeaseState.GONE
+            and lease.id not in known_dead
+            and lease.ready_at is None
+        ]
+        if len(dead) < MAX_BOOT_FAILURES:
+            return ""
+        return f"{len(dead)} machines of {name} never became ready; the last: {dead[-1].message or dead[-1].reason}"
+
+    def _drained(self, lease: Lease, batches: dict[str, Batch]) -> bool:
+        """Say whether every batch that could use this lease was asked to stop."""
+        mine = [batch for batch in batches.values() if batch.provider == lease.provider]
+        return bool(mine) and all(batch.wish is not WishWord.RUN for batch in mine)
+
+    def _lease_providers(self) -> set[str]:
+        return {lease.provider for lease in self._desk.ledger.leases(alive=True)}
+
+    def _busy(self, lease_id: str) -> bool:
+        return any(job.id in self._tasks for job in self._desk.ledger.jobs(lease_id=lease_id))
+
+    # -- tasks ---------------------------------------------------------------------------------------------------
+
+    def _fleet(self, name: str) -> Fleet:
+        if name not in self._fleets:
+            self._fleets[name] = Fleet(self._desk, name, self._open_provider(name), self._busy)
+        return self._fleets[name]
+
+    def _ship(self, job: Job, lease: Lease | None, batch: Batch) -> None:
+        fleet = self._fleet(batch.provider)
+        lease_id = lease.id if lease else ""
+        shipment = Shipment(
+            self._desk,
+            job.id,
+            channel=lambda: fleet.channel(lease_id),
+            wish=lambda: self._wish_of(batch.id),
+        )
+        task = asyncio.create_task(shipment.carry(), name=f"shipment {job.id}")
+        self._tasks[job.id] = task
+        task.add_done_callback(lambda done: self._landed(job.id, done))
+
+    def _landed(self, job_id: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(job_id) is task:
+            del self._tasks[job_id]
+        if not task.cancelled() and task.exception() is not None:
+            # A bug of ours must not become silence: the loop sees it at its next tick.
+            self._bug = task.exception()
+        self.nudge()
+
+    def _wish_of(self, batch_id: str) -> WishWord:
+        batch = self._desk.ledger.batch(batch_id)
+        return batch.wish if batch else WishWord.RUN
+
+    async def _cancel(self, job_ids: list[str]) -> None:
+        tasks = [self._tasks[job_id] for job_id in job_ids if job_id in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+__all__ = ["MAX_ATTEMPTS", "Engine"]

@@ -1,0 +1,118 @@
+"""The ledger's tables. SQLite by default; nothing here keeps it from PostgreSQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("created_at", Float, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("pipeline", String, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("params_digest", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("wish", String, nullable=False),
+    Column("closed_at", Float),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("batch_id", ForeignKey("batches.id"), nullable=False, index=True),
+    Column("seq", Integer, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("reason", String, nullable=False),
+    Column("message", String, nullable=False, default=""),
+    Column("source", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("size", Integer),
+    Column("fingerprint", String, nullable=False, index=True),
+    Column("outputs", JSON, nullable=False),
+    Column("folder", String, nullable=False, default=""),
+    Column("frames", Integer),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("lease_id", String),
+    Column("spec", JSON),
+    Column("receipt", JSON),
+    Column("figures", JSON, nullable=False, default=dict),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("lease_id", String, nullable=False),
+    Column("machine_id", String, nullable=False),
+    Column("began_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("state", String),
+    Column("reason", String),
+    Column("message", String),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("label", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("state", String, nullable=False, index=True),
+    Column("reason", String, nullable=False),
+    Column("message", String, nullable=False, default=""),
+    Column("offer_id", String, nullable=False),
+    Column("machine_id", String, nullable=False),
+    Column("gpu", String, nullable=False, default=""),
+    Column("dollars_per_hour", Float, nullable=False),
+    Column("secret", String, nullable=False),
+    Column("ref", String),
+    Column("deadline", Float, nullable=False),
+    Column("boot_deadline", Float, nullable=False),
+    Column("restarts", Integer, nullable=False, default=0),
+    Column("intended_at", Float, nullable=False),
+    Column("rented_at", Float),
+    Column("ready_at", Float),
+    Column("heartbeat_at", Float),
+    Column("gone_at", Float),
+    UniqueConstraint("label"),
+)
+
+wishes = Table(
+    "wishes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("batch_id", String),
+    Column("wish", String, nullable=False),
+    Column("done_at", Float),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("subject", String, nullable=False, index=True),
+    Column("text", String, nullable=False),
+)

@@ -1,0 +1,69 @@
+"""Read a job's log: from its machine while that lives, from the copy on the laptop afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from controller.channel import AgentChannel
+from controller.desk import Desk
+from controller.errors import AgentError, AgentUnreachable, ConfigError
+from controller.ledger import Job, Ledger
+from controller.providers.base import Provider
+from framehaul.contract.states import JobState
+
+_LONG_POLL_S = 20.0
+
+
+def find_job(ledger: Ledger, text: str) -> Job:
+    """Find a job by its id, the end of its id, or its input's name; the latest of several."""
+    jobs = ledger.jobs()
+    found = [job for job in jobs if text in (job.id, job.name) or job.id.endswith(text)]
+    if not found:
+        raise ConfigError(f"The ledger knows no job {text!r}.", advice="List them: framehaul ps --all.")
+    return found[-1]
+
+
+async def follow(desk: Desk, provider: Provider, job: Job, stream: str, *, keep_on: bool) -> AsyncIterator[bytes]:
+    """Give the log from its first byte; with `keep_on` until the job has left its machine."""
+    offset = 0
+    while True:
+        job = desk.ledger.job(job.id)
+        piece, offset, live = await _next(desk, provider, job, stream, offset, keep_on=keep_on)
+        if piece:
+            yield piece
+        elif not keep_on or (not live and job.state is not JobState.PLANNED and not _on_its_way(job)):
+            return
+        elif not live:
+            await desk.clock.sleep(1.0)
+
+
+async def _next(
+    desk: Desk, provider: Provider, job: Job, stream: str, offset: int, *, keep_on: bool
+) -> tuple[bytes, int, bool]:
+    """Read on from an offset; the third value says whether the machine itself answered."""
+    kept = desk.state.logs(job.id) / f"{stream}.log"
+    if not _on_its_way(job) and kept.exists():
+        text = kept.read_bytes()[offset:]
+        return text, offset + len(text), False
+    try:
+        return await _from_agent(desk, provider, job, stream, offset, _LONG_POLL_S if keep_on else 0.0)
+    except (AgentUnreachable, AgentError):
+        return b"", offset, False
+
+
+async def _from_agent(
+    desk: Desk, provider: Provider, job: Job, stream: str, offset: int, wait_s: float
+) -> tuple[bytes, int, bool]:
+    if job.lease_id is None:
+        return b"", offset, False
+    lease = desk.ledger.lease(job.lease_id)
+    for instance in await provider.instances():
+        if instance.label == lease.label and instance.address is not None:
+            async with AgentChannel(instance.address, lease.secret) as channel:
+                piece, offset = await channel.log(job.id, stream, offset, wait_s=wait_s)
+                return piece, offset, True
+    return b"", offset, False
+
+
+def _on_its_way(job: Job) -> bool:
+    return job.state is JobState.ASSIGNED

@@ -1,0 +1,1 @@
+"""Clouds: one file each, loaded by the name in config.yaml."""

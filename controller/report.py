@@ -1,0 +1,107 @@
+"""Say what came of a batch: to a person, to results.json, to the shell's exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from controller.desk import Desk
+from controller.errors import ExitCode, gravest
+from controller.ledger import Batch, Job, Lease, Ledger
+from framehaul.atomic import write_atomic
+from framehaul.contract.states import JobReason, JobState, LeaseState
+from framehaul.contract.uris import parse_uri
+from framehaul.errors import StoreError
+from framehaul.storage.base import open_store
+
+RESULTS_NAME = "results.json"
+
+
+def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
+    """Gather a batch's results: what results.json holds."""
+    jobs = ledger.jobs(batch_id=batch.id)
+    leases = _leases_of(ledger, jobs)
+    alive = [lease for lease in ledger.leases(alive=True) if lease.provider == batch.provider]
+    return {
+        "version": 1,
+        "batch": batch.id,
+        "pipeline": batch.pipeline,
+        "params": batch.params,
+        "provider": batch.provider,
+        "to": batch.target,
+        "jobs": [_job_result(job) for job in jobs],
+        "leases": [_lease_result(lease, now) for lease in leases],
+        "dollars": sum(lease.dollars(now) for lease in leases),
+        "seconds": now - batch.created_at,
+        "still_running": [lease.ref or lease.label for lease in alive],
+    }
+
+
+def exit_code(ledger: Ledger, batches: list[Batch], *, interrupted: bool) -> ExitCode:
+    """Choose the code that a run over these batches ends with."""
+    jobs = [job for batch in batches for job in ledger.jobs(batch_id=batch.id)]
+    codes = [ExitCode.DONE]
+    if ledger.leases(alive=True):
+        codes.append(ExitCode.STILL_BILLING)
+    if interrupted:
+        codes.append(ExitCode.INTERRUPTED)
+    if any(job.state is not JobState.PUBLISHED for job in jobs):
+        codes.append(ExitCode.SOME_FAILED)
+    return gravest(codes)
+
+
+def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:
+    """Keep results.json in the state folder and put it beside the outputs; gives where it lies."""
+    raw = json.dumps(results, indent=2, ensure_ascii=False).encode() + b"\n"
+    kept = desk.state.results(batch.id)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(kept, raw)
+    uri = parse_uri(batch.target).join(RESULTS_NAME)
+    try:
+        open_store(uri).put(uri, [raw], replace=True)
+    except StoreError as exc:
+        desk.observer.say(f"{RESULTS_NAME} could not be put beside the outputs: {exc}")
+        return str(kept)
+    return uri.key if uri.scheme == "file" else str(uri)
+
+
+def close_if_over(ledger: Ledger, batch: Batch) -> bool:
+    """Close a batch that has no work left; gives whether it had none."""
+    over = not any(job.open for job in ledger.jobs(batch_id=batch.id))
+    if over and batch.closed_at is None:
+        ledger.close_batch(batch.id)
+    return over
+
+
+def _leases_of(ledger: Ledger, jobs: list[Job]) -> list[Lease]:
+    ids = {attempt.lease_id for job in jobs for attempt in ledger.attempts(job.id)}
+    return [lease for lease in ledger.leases() if lease.id in ids]
+
+
+def _job_result(job: Job) -> dict[str, Any]:
+    told = job.reason is not JobReason.NONE or job.message
+    return {
+        "job": job.id,
+        "input": job.source,
+        "state": str(job.state),
+        **({"reason": str(job.reason), "message": job.message} if told else {}),
+        "attempts": job.attempt,
+        **job.figures,
+        "outputs": [] if job.receipt is None else [_output(entry) for entry in job.receipt.model_dump()["outputs"]],
+    }
+
+
+def _output(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: entry[key] for key in ("slot", "name", "size", "sha256")}
+
+
+def _lease_result(lease: Lease, now: float) -> dict[str, Any]:
+    return {
+        "lease": lease.id,
+        "machine": lease.gpu,
+        "state": str(lease.state),
+        "reason": str(lease.reason),
+        "dollars": lease.dollars(now),
+        "seconds": (lease.gone_at or now) - lease.rented_at if lease.rented_at else 0.0,
+        "gone": lease.state is LeaseState.GONE,
+    }

@@ -1,0 +1,130 @@
+"""One command's time at the wheel: take the lock and act, or attend to whoever holds it; heed Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from filelock import Timeout
+
+from controller.desk import Desk
+from controller.engine import Engine
+from controller.errors import StillBilling
+from controller.ledger import Batch
+from controller.ledger.rows import WishWord
+from controller.providers.base import Provider
+
+_ATTEND_EVERY_S = 1.0
+
+
+class Session:
+    """Carry batches to their end, from whichever terminal."""
+
+    def __init__(self, desk: Desk, open_provider: Callable[[str], Provider]) -> None:
+        self._desk = desk
+        self._open_provider = open_provider
+        self._signals = 0
+        self._engine: Engine | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Say whether a person pressed Ctrl-C."""
+        return self._signals > 0
+
+    async def carry(self, batch_ids: Sequence[str]) -> None:
+        """Return when these batches can go no further and nothing of them runs."""
+        with self._heeding_signals(batch_ids):
+            told = False
+            while True:
+                try:
+                    with self._desk.state.lock():
+                        await self._act()
+                        return
+                except Timeout:
+                    if not told:
+                        self._desk.observer.say("Another framehaul is at work; it takes these jobs too. Watching it.")
+                    told = True
+                    if await self._attend(batch_ids):
+                        return
+
+    async def _act(self) -> None:
+        self._engine = Engine(self._desk, self._open_provider)
+        self._task = asyncio.create_task(self._engine.run())
+        try:
+            await self._task
+        except asyncio.CancelledError:
+            raise self._still_billing() from None
+        finally:
+            self._engine = None
+
+    async def _attend(self, batch_ids: Sequence[str]) -> bool:
+        """Watch the ledger while another process acts; True when our batches are over."""
+        seen: dict[str, str] = {}
+        while self._desk.state.is_locked():
+            over = True
+            for batch_id in batch_ids:
+                for job in self._desk.ledger.jobs(batch_id=batch_id):
+                    if seen.get(job.id, "planned") != job.state:
+                        self._desk.observer.on_job(job)
+                    seen[job.id] = job.state
+                    over = over and not job.open
+            paused = all(_wish(self._desk, batch_id) is not WishWord.RUN for batch_id in batch_ids)
+            if over or (paused and not self._desk.ledger.leases(alive=True)):
+                return True
+            await self._desk.clock.sleep(_ATTEND_EVERY_S)
+        return False
+
+    @contextmanager
+    def _heeding_signals(self, batch_ids: Sequence[str]) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, self._on_signal, batch_ids)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def _on_signal(self, batch_ids: Sequence[str]) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            self._desk.observer.say(
+                "Stopping: the running job is finished and brought home, then the machine goes. Again: stop now."
+            )
+            self._wish(WishWord.DRAIN, batch_ids)
+        elif self._signals == 2:
+            self._desk.observer.say("Stopping now: running work is dropped, the machine goes.")
+            self._wish(WishWord.NOW, batch_ids)
+        elif self._task is not None:
+            self._task.cancel()
+
+    def _wish(self, wish: WishWord, batch_ids: Sequence[str]) -> None:
+        # Whoever acts also carries the batches of an earlier life; Ctrl-C means those too.
+        acting = self._engine is not None
+        targets = [batch.id for batch in self._desk.ledger.batches(unclosed=True)] if acting else batch_ids
+        for batch_id in targets:
+            self._desk.ledger.wish(wish, batch_id)
+        if self._engine is not None:
+            self._engine.nudge()
+
+    def _still_billing(self) -> StillBilling:
+        ids = tuple(lease.ref or lease.label for lease in self._desk.ledger.leases(alive=True))
+        if not ids:
+            return StillBilling("Interrupted before the end was seen.", advice="Look: framehaul ps.")
+        return StillBilling(
+            f"Left before these were proven gone: {', '.join(ids)}.", advice="End them: framehaul stop.", unpaid=ids
+        )
+
+
+def batches_at_hand(desk: Desk) -> list[Batch]:
+    """List the batches that an engine would carry on with."""
+    return [batch for batch in desk.ledger.batches(unclosed=True) if batch.wish is WishWord.RUN]
+
+
+def _wish(desk: Desk, batch_id: str) -> WishWord:
+    batch = desk.ledger.batch(batch_id)
+    return batch.wish if batch else WishWord.RUN

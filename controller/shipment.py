@@ -1,0 +1,251 @@
+"""Carry one job: ship, feed, watch, collect, verify, publish. Every step may be repeated after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from controller.channel import AgentChannel
+from controller.collect import collect
+from controller.desk import Desk
+from controller.errors import AgentError, AgentUnreachable, ProofFailed
+from controller.ledger import Batch, Job
+from controller.ledger.rows import WishWord
+from controller.orders import INPUT_SLOT, grants_for
+from controller.publish import publish
+from controller.verify import VerifyMode, prove
+from framehaul.atomic import write_atomic
+from framehaul.contract.routes import LOG_STREAMS
+from framehaul.contract.spec import JobSpec
+from framehaul.contract.states import (
+    RETRYABLE_ELSEWHERE,
+    AttemptReason,
+    AttemptState,
+    JobReason,
+    JobState,
+)
+from framehaul.contract.status import JobView
+from framehaul.contract.uris import Uri, parse_uri
+from framehaul.errors import FramehaulError, InputError, StoreError
+from framehaul.storage.base import Store, open_store
+
+MAX_ATTEMPTS = 3
+_POLL_S = 0.5
+_UNREACHABLE_PAUSE_S = 2.0
+_HOLD_PAUSE_S = 10.0
+_WAITING = frozenset({AttemptState.QUEUED, AttemptState.FETCHING})
+
+
+class Shipment:
+    """One job on its way. `carry` returns when the job needs this lease no more."""
+
+    def __init__(
+        self, desk: Desk, job_id: str, channel: Callable[[], AgentChannel | None], wish: Callable[[], WishWord]
+    ) -> None:
+        self._desk = desk
+        self._id = job_id
+        self._channel = channel
+        self._wish = wish
+        self._stop_sent = False
+
+    async def carry(self) -> None:
+        """Bring the job as far as it goes; what fails is written into the ledger, not raised."""
+        ledger = self._desk.ledger
+        batch = ledger.batch(ledger.job(self._id).batch_id)
+        assert batch is not None
+        try:
+            if self._job.state is JobState.ASSIGNED:
+                await self._see_it_delivered(batch)
+            if self._job.state in {JobState.DELIVERED, JobState.VERIFIED}:
+                await self._holding(lambda: self._prove_and_publish(batch))
+                await self._clear()
+        except FramehaulError as exc:
+            await self._give_up(exc)
+
+    @property
+    def _job(self) -> Job:
+        return self._desk.ledger.job(self._id)
+
+    async def _see_it_delivered(self, batch: Batch) -> None:
+        spec = self._job.spec
+        assert spec is not None
+        shipped = False
+        while self._job.state is JobState.ASSIGNED:
+            channel = self._channel()
+            try:
+                if channel is None:
+                    raise AgentUnreachable("The machine is not ready.")
+                if not shipped:
+                    await self._ship(channel, spec)
+                    shipped = True
+                await self._advance(channel, batch, await channel.job(self._id))
+            except (AgentUnreachable, AgentError) as exc:
+                if isinstance(exc, AgentError) and not exc.retryable and exc.problem.name != "unknown-job":
+                    raise
+                if self._wish() is WishWord.NOW:
+                    return  # nobody waits for an answer any more: the machine goes, the job is planned again
+                # Whether the machine is lost is the fleet's question; it cancels this task once that is proven.
+                shipped = False
+                await self._desk.clock.sleep(_UNREACHABLE_PAUSE_S)
+
+    async def _holding(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step while the store cannot take or show the result: the machine is kept, nothing is lost.
+
+        Ended by the lease's deadline, or by a person who wants everything to stop now.
+        """
+        told = ""
+        while True:
+            try:
+                return await step()
+            except (StoreError, OSError) as exc:
+                if self._wish() is WishWord.NOW:
+                    raise StoreError(f"The result could not be stored: {exc}") from exc
+                if str(exc) != told:
+                    told = str(exc)
+                    self._desk.observer.say(f"{self._job.name}: {told} The result is kept; trying again.")
+                await self._desk.clock.sleep(_HOLD_PAUSE_S)
+
+    async def _ship(self, channel: AgentChannel, spec: JobSpec) -> None:
+        view = await channel.put_job(spec)
+        if view.grants_generation == 0:
+            grants = grants_for(spec, self._job.source, self._desk.clock.now(), generation=1)
+            await channel.put_grants(grants)
+
+    async def _advance(self, channel: AgentChannel, batch: Batch, view: JobView) -> None:
+        job, status = self._job, view.status
+        self._desk.observer.on_progress(job, status)
+        if self._should_stop(status.state) and not self._stop_sent:
+            await channel.remove_job(self._id)
+            self._stop_sent = True
+        if status.state in _WAITING and await self._feed(channel, job, view):
+            return
+        if status.state in {AttemptState.DELIVERING, AttemptState.DELIVERED} and view.receipt is not None:
+            await self._holding(lambda: self._take_home(channel, batch, job, view))
+        elif status.state in {AttemptState.FAILED, AttemptState.STOPPED}:
+            await self._end_attempt(channel, job, view)
+        else:
+            await self._desk.clock.sleep(_POLL_S)
+
+    def _should_stop(self, state: AttemptState) -> bool:
+        wish = self._wish()
+        if wish is WishWord.NOW:
+            return state in _WAITING or state is AttemptState.RUNNING
+        return wish is WishWord.DRAIN and state in _WAITING
+
+    async def _feed(self, channel: AgentChannel, job: Job, view: JobView) -> bool:
+        """Send the next span of an input that comes through the laptop; True when something was sent."""
+        progress = view.inputs.get(INPUT_SLOT)
+        uri = parse_uri(job.source)
+        if uri.scheme != "file" or progress is None or progress.complete or self._stop_sent:
+            return False
+        path, total = Path(uri.key), job.size or 0
+        self._desk.observer.on_transfer(job, f"sending {job.name}", progress.received, total)
+        try:
+            await channel.put_input(self._id, INPUT_SLOT, path, offset=progress.received, total=total)
+        except OSError as exc:
+            raise InputError(f"{path} cannot be read any more: {exc.strerror or exc}.") from exc
+        except AgentError as exc:
+            if exc.problem.name not in {"wrong-offset", "busy"}:
+                raise
+            return False  # somebody else's bytes, or ours from before: the next view says how many
+        return True
+
+    async def _take_home(self, channel: AgentChannel, batch: Batch, job: Job, view: JobView) -> None:
+        receipt, spec = view.receipt, job.spec
+        assert receipt is not None
+        assert spec is not None
+        told = (receipt.job_id, receipt.attempt, receipt.spec_digest)
+        if told != (job.id, job.attempt, spec.digest()):
+            raise ProofFailed(f"The receipt is of another order than attempt {job.attempt} of {job.id}.")
+        if {entry.slot: entry.name for entry in receipt.outputs} != spec.output_names():
+            raise ProofFailed("The receipt names other outputs than the order.")
+        store, folder = _target(batch, job)
+        await collect(self._desk, channel, job, receipt, store, folder)
+        await self._keep_logs(channel)
+        await self._keep_preview(channel, batch, job, store, folder, view)
+        self._desk.ledger.end_attempt(job, AttemptState.DELIVERED, AttemptReason.NONE, "")
+        moved = self._desk.ledger.move_job(self._id, JobState.DELIVERED, receipt=receipt.model_dump(mode="json"))
+        self._desk.observer.on_job(moved)
+
+    async def _prove_and_publish(self, batch: Batch) -> None:
+        job = self._job
+        store, folder = _target(batch, job)
+        if job.state is JobState.DELIVERED:
+            assert job.receipt is not None
+            mode = VerifyMode(batch.options.get("verify", VerifyMode.SAMPLE))
+            for entry in job.receipt.outputs:
+                await asyncio.to_thread(prove, store, folder.join(entry.name), entry, mode)
+            self._desk.observer.on_job(self._desk.ledger.move_job(self._id, JobState.VERIFIED))
+        await asyncio.to_thread(publish, self._desk, batch, self._job, store, folder)
+        self._desk.observer.on_job(self._job)
+
+    async def _clear(self) -> None:
+        """Free the machine's disk and the inbox; what this misses goes with the machine."""
+        inbox = self._desk.state.inbox(self._id)
+        if inbox.is_dir() and not any(inbox.iterdir()):
+            inbox.rmdir()
+        channel = self._channel()
+        if channel is not None:
+            try:
+                await channel.remove_job(self._id)
+            except (AgentError, AgentUnreachable) as exc:
+                self._desk.ledger.tell(self._id, f"could not be cleared from its machine: {exc}")
+
+    async def _end_attempt(self, channel: AgentChannel, job: Job, view: JobView) -> None:
+        status = view.status
+        await self._keep_logs(channel)
+        self._desk.ledger.end_attempt(job, status.state, status.reason, status.message)
+        if status.state is AttemptState.STOPPED:
+            reason = JobReason.ASKED_TO_STOP if status.reason is AttemptReason.ASKED_TO_STOP else JobReason.LEASE_LOST
+            self._back_to_planned(reason, status.message)
+        elif status.reason in RETRYABLE_ELSEWHERE and job.attempt < MAX_ATTEMPTS:
+            self._back_to_planned(JobReason.ATTEMPT_FAILED, f"{status.reason}: {status.message}")
+        else:
+            self._exclude(JobReason.ATTEMPT_FAILED, f"{status.reason}: {status.message}")
+
+    async def _give_up(self, exc: FramehaulError) -> None:
+        """A refusal by the agent, a source that vanished, a store that is full: the job's own failure."""
+        job = self._job
+        if not job.open or job.state is JobState.VERIFIED:
+            self._desk.observer.say(f"{job.name}: {exc}")
+            return
+        if job.state is JobState.ASSIGNED:
+            self._desk.ledger.end_attempt(job, AttemptState.FAILED, AttemptReason.DELIVERY_FAILED, str(exc))
+        reason = JobReason.PROOF_FAILED if isinstance(exc, ProofFailed) else JobReason.REFUSED
+        self._exclude(reason, str(exc))
+
+    def _back_to_planned(self, reason: JobReason, message: str) -> None:
+        job = self._desk.ledger.move_job(self._id, JobState.PLANNED, reason, message=message, lease_id=None)
+        self._desk.observer.on_job(job)
+
+    def _exclude(self, reason: JobReason, message: str) -> None:
+        self._desk.observer.on_job(self._desk.ledger.move_job(self._id, JobState.EXCLUDED, reason, message=message))
+
+    async def _keep_logs(self, channel: AgentChannel) -> None:
+        """Save what the machine wrote, since it will be gone."""
+        folder = self._desk.state.logs(self._id)
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        for stream in LOG_STREAMS:
+            text, offset = b"", 0
+            while True:
+                piece, offset = await channel.log(self._id, stream, offset)
+                if not piece:
+                    break
+                text += piece
+            await asyncio.to_thread(write_atomic, folder / f"{stream}.log", text)
+
+    async def _keep_preview(
+        self, channel: AgentChannel, batch: Batch, job: Job, store: Store, folder: Uri, view: JobView
+    ) -> None:
+        if not batch.options.get("preview") or not view.has_preview:
+            return
+        uri = folder.join(f"{job.outputs[0].name}.preview.jpg")
+        picture = await channel.preview(self._id)
+        await asyncio.to_thread(store.put, uri, [picture], replace=True)
+        self._desk.ledger.note_job(self._id, figures={**job.figures, "preview": str(uri)})
+
+
+def _target(batch: Batch, job: Job) -> tuple[Store, Uri]:
+    root = parse_uri(batch.target)
+    return open_store(root), root.join(job.folder) if job.folder else root

@@ -1,0 +1,58 @@
+"""The state folder: where the laptop remembers, and who may act on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """The folder's names, in one place."""
+
+    root: Path
+
+    @classmethod
+    def choose(cls, given: Path | None, environment: Mapping[str, str] = os.environ) -> StateFolder:
+        """Take the option, else $FRAMEHAUL_STATE, else the user's state folder (XDG)."""
+        if given is None and environment.get("FRAMEHAUL_STATE"):
+            given = Path(environment["FRAMEHAUL_STATE"])
+        if given is None:
+            base = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+            given = Path(base) / "framehaul"
+        root = given.expanduser().resolve()
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return cls(root)
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.root / "ledger.sqlite"
+
+    def logs(self, job_id: str) -> Path:
+        """Where a job's logs are kept once its machine is gone."""
+        return self.root / "logs" / job_id
+
+    def results(self, batch_id: str) -> Path:
+        """Where a batch's results.json is kept."""
+        return self.root / "batches" / f"{batch_id}.json"
+
+    def inbox(self, job_id: str) -> Path:
+        """Where results on their way home lie until they are whole."""
+        return self.root / "inbox" / job_id
+
+    def lock(self) -> FileLock:
+        """Name the lock: whoever holds it carries out what the ledger wishes. It falls with its process."""
+        return FileLock(self.root / "lock", timeout=0)
+
+    def is_locked(self) -> bool:
+        """Say whether some process is at work here."""
+        try:
+            with self.lock():
+                return False
+        except Timeout:
+            return True

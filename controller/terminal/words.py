@@ -1,0 +1,44 @@
+"""Write sizes, times and names for a terminal; names may be hostile."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def plain(text: str) -> str:
+    """Make a name harmless: control characters (colours, newlines, bells) become visible marks."""
+    return "".join("�" if unicodedata.category(char) in {"Cc", "Cf", "Cs"} else char for char in text)
+
+
+def size_words(count: float | None) -> str:
+    """Write a number of bytes."""
+    if count is None:
+        return "?"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def time_words(seconds: float | None) -> str:
+    """Write a span of time."""
+    if seconds is None:
+        return "?"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def dollars_words(amount: float) -> str:
+    """Write money."""
+    return f"${amount:.2f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun: 1 job, 2 jobs."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
