@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -14,7 +14,9 @@ from framehaul.contract.pipeline import Estimate, Needs, PipelineCard, Takes
 from framehaul.contract.spec import Limits, OutputSlot
 from framehaul.contract.wire import Json
 from framehaul.errors import BadParams
-from framehaul.media.probe import MediaInfo
+
+if TYPE_CHECKING:  # an agent's server plans nothing, and must not load av
+    from framehaul.media.probe import MediaInfo
 
 
 class Params(BaseModel):

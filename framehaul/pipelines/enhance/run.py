@@ -51,6 +51,7 @@ class EnhanceRunner:
         task.reporter.log(f"{warm.loaded.name} on {warm.device} in {_word(warm.dtype)}")
         task.reporter.stage("upscale")
         preview = _Preview(task)
+        retries_before = warm.upscaler.precision_retries  # counted over the upscaler's whole life
         conversion = convert(
             source,
             task.outputs["result"],
@@ -63,7 +64,7 @@ class EnhanceRunner:
         )
         for stream in conversion.left_behind:
             task.reporter.log(f"left behind: {stream}")
-        return _outcome(warm, params, conversion)
+        return _outcome(warm, params, conversion, warm.upscaler.precision_retries - retries_before)
 
     def _warmed(self) -> _Warm:
         if self._warm is None:
@@ -97,7 +98,7 @@ def _limits(task: Task) -> Limits:
     return Limits(told.max_pixels, told.max_duration_s, told.max_streams)
 
 
-def _outcome(warm: _Warm, params: EnhanceParams, conversion: Conversion) -> Outcome:
+def _outcome(warm: _Warm, params: EnhanceParams, conversion: Conversion, retries: int) -> Outcome:
     environment: dict[str, Json] = {
         "torch": torch.__version__,
         "av": av.__version__,
@@ -117,7 +118,7 @@ def _outcome(warm: _Warm, params: EnhanceParams, conversion: Conversion) -> Outc
         "height": conversion.height,
         "audio_streams_copied": conversion.audio_streams_copied,
         "left_behind": list(conversion.left_behind),
-        "precision_retries": warm.upscaler.precision_retries,
+        "precision_retries": retries,
         "wall_s": round(conversion.wall_s, 3),
         "fps": round(conversion.frames_out / conversion.wall_s, 2) if conversion.wall_s > 0 else None,
         "cpu_seconds": {stage: round(took, 3) for stage, took in conversion.cpu_seconds.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,8 +13,10 @@ from framehaul.contract.naming import MODE_WORDS, output_name
 from framehaul.contract.pipeline import Estimate, Needs, Takes
 from framehaul.contract.spec import OutputSlot
 from framehaul.errors import BadParams
-from framehaul.media.probe import MediaInfo
 from framehaul.pipelines.base import Params, Pipeline
+
+if TYPE_CHECKING:
+    from framehaul.media.probe import MediaInfo
 
 SHIPPED_WEIGHTS = Path(__file__).with_name("x2.json")
 

@@ -82,16 +82,16 @@ def sha256_of(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     """Take the whole file into memory, so that the bytes that are hashed are the bytes that are loaded."""
-    if not path.exists():
-        raise ModelError(f"There is no weight file at {path}.", advice=ADVICE)
-    if not path.is_file():
-        raise _bad(path, "is not a file")
-    size = path.stat().st_size
-    if size == 0:
-        raise _bad(path, "is empty")
-    if size > MAX_BYTES:
-        raise _bad(path, f"has {size // 2**20} MiB, far more than any network of this family")
     try:
+        if not path.exists():
+            raise ModelError(f"There is no weight file at {path}.", advice=ADVICE)
+        if not path.is_file():
+            raise _bad(path, "is not a file")
+        size = path.stat().st_size
+        if size == 0:
+            raise _bad(path, "is empty")
+        if size > MAX_BYTES:
+            raise _bad(path, f"has {size // 2**20} MiB, far more than any network of this family")
         return path.read_bytes()
     except OSError as exc:
         raise _unreadable(path, exc) from exc

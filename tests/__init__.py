@@ -1,0 +1,1 @@
+"""The claims that Framehaul makes, one test each. Folders mirror the packages."""

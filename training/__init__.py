@@ -1,0 +1,1 @@
+"""How the shipped network came to be; nothing here is needed to run Framehaul."""
