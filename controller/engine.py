@@ -38,6 +38,7 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._nudge = asyncio.Event()
         self._trouble = ""
+        self._abandoned: set[str] = set()
         self._bug: BaseException | None = None
 
     def nudge(self) -> None:
@@ -62,14 +63,16 @@ class Engine:
         if self._bug is not None:
             raise self._bug
         ledger = self._desk.ledger
-        ledger.take_wishes()
+        if ledger.take_wishes():
+            self._abandoned.clear()
         await self._shed_ending_leases()
         batches = {batch.id: batch for batch in ledger.batches(unclosed=True)}
         jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
+        # Before the leases are judged: after a restart, a machine whose job has no task yet must not look idle.
+        self._resume_shipments(jobs, batches)
         for name in sorted({batch.provider for batch in batches.values()} | self._lease_providers()):
             await self._reconcile(self._fleet(name), jobs, batches)
         jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
-        self._resume_shipments(jobs, batches)
         self._exclude_exhausted(self._runnable(jobs, batches))
         jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
         stuck = await self._hand_out(jobs, batches, known_dead)
@@ -103,7 +106,7 @@ class Engine:
         """Give every job that is on its way a task: after a restart, none has one."""
         alive = {lease.id: lease for lease in self._desk.ledger.leases(alive=True)}
         for job in jobs:
-            if job.id in self._tasks:
+            if job.id in self._tasks or job.id in self._abandoned:
                 continue
             lease = alive.get(job.lease_id or "")
             on_lease = job.state in _ON_LEASE and lease is not None and lease.state not in _ENDING
@@ -284,6 +287,8 @@ class Engine:
         if not task.cancelled() and task.exception() is not None:
             # A bug of ours must not become silence: the loop sees it at its next tick.
             self._bug = task.exception()
+        elif not task.cancelled() and self._desk.ledger.job(job_id).state in _ON_LEASE:
+            self._abandoned.add(job_id)  # asked to stop now, and its machine does not answer: the machine goes
         self.nudge()
 
     def _wish_of(self, batch_id: str) -> WishWord:

@@ -37,11 +37,11 @@ def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
     }
 
 
-def exit_code(ledger: Ledger, batches: list[Batch], *, interrupted: bool) -> ExitCode:
-    """Choose the code that a run over these batches ends with."""
+def exit_code(ledger: Ledger, batches: list[Batch], *, interrupted: bool, others_at_work: bool = False) -> ExitCode:
+    """Choose the code that a run over these batches ends with; machines of a process at work are no leak."""
     jobs = [job for batch in batches for job in ledger.jobs(batch_id=batch.id)]
     codes = [ExitCode.DONE]
-    if ledger.leases(alive=True):
+    if ledger.leases(alive=True) and not others_at_work:
         codes.append(ExitCode.STILL_BILLING)
     if interrupted:
         codes.append(ExitCode.INTERRUPTED)

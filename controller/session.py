@@ -34,6 +34,11 @@ class Session:
         """Say whether a person pressed Ctrl-C."""
         return self._signals > 0
 
+    @property
+    def others_at_work(self) -> bool:
+        """Say whether another process acts on this state folder: its machines are its own to end."""
+        return self._desk.state.is_locked()
+
     async def carry(self, batch_ids: Sequence[str]) -> None:
         """Return when these batches can go no further and nothing of them runs."""
         with self._heeding_signals(batch_ids):

@@ -19,6 +19,9 @@ from controller.terminal.watch import BarObserver, LineObserver, bars
 from framehaul.clock import Clock, clock_from
 from framehaul.contract.wire import Json
 
+# Tables in a pipe are read by other programs: their cells must not be folded.
+_PIPED_WIDTH = 400
+
 
 @dataclass(frozen=True)
 class Seat:
@@ -34,7 +37,8 @@ def seated(state: Path | None, *, json_out: bool) -> Iterator[Seat]:
     clock = clock_from()
     folder = StateFolder.choose(state)
     ledger = Ledger(folder.ledger, clock)
-    console = Console(stderr=json_out, soft_wrap=not sys.stdout.isatty())
+    stream = sys.stderr if json_out else sys.stdout
+    console = Console(stderr=json_out, width=None if stream.isatty() else _PIPED_WIDTH)
     try:
         if console.is_terminal:
             with bars(console) as progress:

@@ -164,6 +164,7 @@ def demo(
 def _run(seat: Seat, settings: Settings, *, dry_run: bool, json_out: bool) -> int:
     if not settings.inputs:
         raise ConfigError("No input was named.", advice="Say: framehaul run FILE_OR_FOLDER, or try: framehaul demo")
+    provider_opener(settings, seat.desk)(settings.provider)  # a wrong name or option is said before anything else
     planned = make_plan(settings, seat.desk.ledger, seat.desk.clock.now())
     show_plan(seat.console, planned)
     if dry_run:
@@ -196,22 +197,28 @@ def _carry(seat: Seat, settings: Settings, ids: Sequence[str], *, json_out: bool
     desk = seat.desk
     session = Session(desk, provider_opener(settings, desk))
     asyncio.run(session.carry(ids))
-    batches = [found for found in map(desk.ledger.batch, ids) if found is not None]
-    documents = [_report(seat, found) for found in batches]
+    batches = _fresh(seat, ids)
+    others = session.others_at_work
+    documents = [_report(seat, found, others) for found in batches]
     if json_out:
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
-    code = exit_code(desk.ledger, batches, interrupted=session.interrupted)
+    paused = any(batch.wish is not WishWord.RUN and batch.closed_at is None for batch in _fresh(seat, ids))
+    code = exit_code(desk.ledger, batches, interrupted=session.interrupted or paused, others_at_work=others)
     if code is ExitCode.INTERRUPTED:
         say(seat.console, "Interrupted; what is left waits in the ledger: framehaul resume")
     return code
 
 
-def _report(seat: Seat, batch: Batch) -> dict[str, Any]:
+def _fresh(seat: Seat, ids: Sequence[str]) -> list[Batch]:
+    return [found for found in map(seat.desk.ledger.batch, ids) if found is not None]
+
+
+def _report(seat: Seat, batch: Batch, others_at_work: bool) -> dict[str, Any]:
     desk = seat.desk
     close_if_over(desk.ledger, batch)
     results = results_of(desk.ledger, batch, desk.clock.now())
     results_at = write_results(desk, batch, results)
-    show_report(seat.console, desk, results, results_at)
+    show_report(seat.console, results, results_at, others_at_work=others_at_work)
     return results
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from controller.desk import Desk
 from controller.ledger import Job, Lease, Ledger
 from controller.planning import Plan, PlannedJob
 from controller.terminal.words import counted, dollars_words, plain, size_words, time_words
@@ -28,6 +27,8 @@ def show_plan(console: Console, plan: Plan) -> None:
         say(console, f"Under way already: {source.name} is job {running.id}")
     if plan.done:
         say(console, f"Done before: {counted(len(plan.done), 'input')}, by the markers in {place(plan.target)}")
+    if not plan.jobs:
+        return
     params = ", ".join(f"{key} {value}" for key, value in plan.params.items() if value is not None)
     took = f"about {time_words(plan.seconds)}" if plan.seconds else "unknown until the first run here"
     say(console, f"{counted(len(plan.jobs), 'job')} of {plan.pipeline} ({params or 'no parameters'})")
@@ -58,8 +59,8 @@ def show_running(console: Console, ledger: Ledger, now: float, *, everything: bo
         say(console, f"{counted(len(jobs), 'job')} waiting: framehaul resume goes on with them.")
 
 
-def show_report(console: Console, desk: Desk, results: dict[str, Any], results_at: str) -> None:
-    """Print what came of a batch."""
+def show_report(console: Console, results: dict[str, Any], results_at: str, *, others_at_work: bool) -> None:
+    """Print what came of a batch, and whether anything still costs money."""
     jobs = results["jobs"]
     table = _table("input", "state", "frames", "seconds", "fps", "result")
     for job in jobs:
@@ -68,7 +69,9 @@ def show_report(console: Console, desk: Desk, results: dict[str, Any], results_a
     verified = sum(job["state"] == JobState.PUBLISHED for job in jobs)
     say(console, f"{verified} of {counted(len(jobs), 'result')} verified against the store; cost {_cost(results)}.")
     say(console, f"Report: {results_at}")
-    if results["still_running"]:
+    if results["still_running"] and others_at_work:
+        say(console, "Another framehaul is still at work; its machines go when it is done.")
+    elif results["still_running"]:
         say(console, f"STILL RUNNING, may be billing: {', '.join(results['still_running'])}. Run: framehaul stop")
     else:
         say(console, "Nothing is running, nothing is billing.")

@@ -1,0 +1,1 @@
+"""Whole flows, through the program that a person types."""
