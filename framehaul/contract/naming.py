@@ -60,6 +60,8 @@ def params_digest(pipeline: str, params: Mapping[str, Any], model_sha256: str | 
 
 def fingerprint_key(fingerprint: str) -> str:
     """Shorten a fingerprint of any store to a word that can stand in a key: 32 hex characters."""
+    if not fingerprint:
+        raise ValueError("an input that was never pinned has no key: it would pass for every other one")
     return hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
 
 

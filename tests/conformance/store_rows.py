@@ -1,0 +1,125 @@
+"""The table of stores: each row opens one with an empty place in it, and says what it can do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import pytest
+
+from framehaul.contract.uris import Uri
+from framehaul.storage.base import Store
+from framehaul.storage.http import HttpStore
+from framehaul.storage.local import LocalStore
+from tests.emulators.files import FileServer
+from tests.loopback import loopback
+from tests.storage.skipping_clock import SkippingClock
+
+Skill = Literal["list", "put", "grant-write"]
+SKILLS: tuple[Skill, ...] = ("list", "put", "grant-write")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A store under test. `seed` lays or replaces an object behind the store's back, in one step."""
+
+    store: Store
+    base: Uri
+    seed: Callable[[str, bytes], None]
+    address: Callable[[str], Uri]
+
+    def seeded(self, name: str, content: bytes) -> Uri:
+        """Lay an object and give its address."""
+        self.seed(name, content)
+        return self.address(name)
+
+    def read(self, uri: Uri) -> bytes:
+        """Read a whole object through the store."""
+        return b"".join(self.store.get(uri))
+
+
+@dataclass(frozen=True)
+class Row:
+    """How to open one, in a fresh folder, and which of the SKILLS it has; the others must be refused."""
+
+    open: Callable[[Path], AbstractContextManager[Subject]]
+    skills: frozenset[Skill]
+
+
+@contextmanager
+def _local(tmp: Path) -> Iterator[Subject]:
+    base = Uri("file", "", f"{tmp}/base/")
+    yield Subject(LocalStore(), base, lambda name, content: _lay(tmp / "base" / name, content), base.join)
+
+
+@contextmanager
+def _http(tmp: Path) -> Iterator[Subject]:
+    with (
+        FileServer(tmp) as server,
+        closing(HttpStore(transport=loopback(), clock=SkippingClock())) as store,
+    ):
+        base = Uri("http", server.url.removeprefix("http://"), "")
+        yield Subject(store, base, lambda name, content: _lay(tmp / name, content), lambda name: base.join(quote(name)))
+
+
+def _lay(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(draft).replace(path)
+
+
+# One row a store, under the name of its module.
+ROWS: dict[str, Row] = {
+    "local": Row(_local, frozenset(SKILLS)),
+    "http": Row(_http, frozenset()),
+}
+
+every_store = pytest.mark.parametrize("subject", ROWS, indirect=True)
+
+
+def stores_that(skill: Skill) -> pytest.MarkDecorator:
+    """Run a claim for each row with this skill; `test_what_a_store_cannot_do…` takes the others."""
+    return pytest.mark.parametrize(
+        "subject", [name for name, row in ROWS.items() if skill in row.skills], indirect=True
+    )
+
+
+MIB = 1 << 20
+BIG = 32 * MIB
+LATER = 4e9
+FIFTEEN = b"0123456789abcde"
+ODD_NAMES = (
+    "with space.mp4",
+    'quote\'s "double".mp4',
+    "Кошка на крыше.mp4",
+    "new\nline.mp4",
+    "100%.mp4",
+    "%41.mp4",
+    "what?#+&=.mp4",
+    "🎬.mp4",
+    "-rf",
+    "~root",
+    "back\\slash.mp4",
+    "n" * 255,
+)
+
+
+@contextmanager
+def at_most(peak_bytes: int) -> Iterator[None]:
+    """Watch the peak of Python's memory inside of a `with`."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < peak_bytes, f"{peak} bytes at once"
