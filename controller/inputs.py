@@ -13,7 +13,7 @@ from framehaul.contract.pipeline import Takes
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import InputError, MediaError, NotFound
 from framehaul.media.probe import MediaInfo, probe
-from framehaul.storage.base import Entry, Store, open_store
+from framehaul.storage.base import Entry, Store, open_store, pinned
 
 # What counts as a video when a folder is walked; a file that is named outright is taken at its word.
 VIDEO_SUFFIXES = frozenset(
@@ -68,12 +68,12 @@ def probe_source(source: Source) -> MediaInfo:
 def _pin(store: Store, entry: Entry, root: Uri) -> Source | Refusal:
     try:
         check_file_name(entry.uri.name)
-        pinned = store.stat(entry.uri)
+        entry = pinned(store, entry)
     except ValueError as exc:
         return Refusal(str(entry.uri), f"{exc}")
     except NotFound:
         return Refusal(str(entry.uri), "it vanished while the folder was read")
-    return Source(entry.uri, entry.uri.name, _below(entry.uri, root), pinned.size, pinned.fingerprint)
+    return Source(entry.uri, entry.uri.name, _below(entry.uri, root), entry.size, entry.fingerprint)
 
 
 def _below(uri: Uri, root: Uri) -> str:
