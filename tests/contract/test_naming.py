@@ -62,7 +62,10 @@ def test_a_checked_name_stays_in_its_folder(name: str) -> None:
     assert len(name.encode()) <= MAX_NAME_BYTES
 
 
-@given(any_text.map(lambda text: text.encode(errors="replace").decode()), st.text(), digests, digests)
+pinned_words = st.text(min_size=1).map(lambda text: text.encode(errors="replace").decode())
+
+
+@given(pinned_words, pinned_words, digests, digests)
 def test_done_marker_depends_on_input_and_params(fingerprint: str, other: str, digest: str, second: str) -> None:
     """Another input or other params are other work; the marker is a short plain key for any store."""
     marker = done_marker(fingerprint, digest)
@@ -71,6 +74,12 @@ def test_done_marker_depends_on_input_and_params(fingerprint: str, other: str, d
     assert (done_marker(fingerprint, second) == marker) == (second[:32] == digest[:32])
     assert marker.isascii()
     assert len(marker) == len(".framehaul/done/") + 32 + 1 + 32
+
+
+def test_an_input_that_was_never_pinned_has_no_marker() -> None:
+    """An empty fingerprint would pass for every other unpinned input, and work would be skipped as done."""
+    with pytest.raises(ValueError, match="never pinned"):
+        done_marker("", "a" * 64)
 
 
 def test_params_digest_holds_all_that_decides_the_picture() -> None:

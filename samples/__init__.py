@@ -1,0 +1,1 @@
+"""A short clip of our own, and the program that paints it."""
