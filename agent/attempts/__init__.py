@@ -1,0 +1,1 @@
+"""The life of an attempt: bring its inputs, compute, deliver; and who goes first."""

@@ -1,0 +1,105 @@
+"""Hand over what was computed: manifest, receipt, the outputs themselves, and last the sentinel."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+from agent.attempts.receipts import same_places, write_proofs
+from agent.errors import AttemptFailed
+from agent.jobs.job import Job
+from agent.jobs.journal import DELIVERED
+from framehaul.atomic import sync_folder, write_atomic
+from framehaul.clock import Clock
+from framehaul.contract.grants import FileOut, RelayOut
+from framehaul.contract.receipt import Sentinel
+from framehaul.contract.states import AttemptReason, AttemptState
+
+_DELIVERING = AttemptState.DELIVERING
+
+
+async def deliver(job: Job, clock: Clock, receipt_copy: Path | None) -> None:
+    """Deliver every slot; returns when the last one has arrived, however long its fetcher takes."""
+    await asyncio.to_thread(clear_intermediates, job)
+    if job.receipt is None:
+        if not job.computed():
+            raise AttemptFailed(AttemptReason.DELIVERY_FAILED, "The outputs are gone from the disk.")
+        await asyncio.to_thread(write_proofs, job, clock)
+        if receipt_copy:
+            await asyncio.to_thread(shutil.copyfile, job.folder.receipt, receipt_copy)
+    while not job.final:
+        rung = job.bell.next()
+        same_places(job)
+        await _place_files(job)
+        if not settle(job):
+            job.move(_DELIVERING, AttemptReason.WAITING_FOR_PICKUP)
+            await rung.wait()
+    await asyncio.to_thread(_drop_placed, job)
+
+
+def undelivered(job: Job) -> set[str]:
+    """Name the slots that have not arrived yet."""
+    return set(job.spec.output_names()) - job.journal.slots(DELIVERED)
+
+
+def mark_delivered(job: Job, slot: str) -> None:
+    """Note that a slot has arrived, and end the attempt when it was the last one. Idempotent."""
+    if slot in undelivered(job):
+        job.journal.add(DELIVERED, slot=slot)
+        job.note(f"{slot} has arrived", stage="deliver")
+    settle(job)
+
+
+def settle(job: Job) -> bool:
+    """Write the sentinel and call the attempt delivered once nothing is left to deliver."""
+    if job.final:
+        return True
+    if job.receipt is None or undelivered(job):
+        return False
+    sentinel = Sentinel(job_id=job.spec.job_id, attempt=job.spec.attempt, receipt_sha256=job.receipt.digest())
+    write_atomic(job.folder.sentinel, sentinel.canonical())
+    job.move(AttemptState.DELIVERED)
+    return True
+
+
+async def _place_files(job: Job) -> None:
+    assert job.grants is not None
+    for slot in sorted(undelivered(job)):
+        grant = job.grants.outputs[slot]
+        if isinstance(grant, FileOut):
+            try:
+                await asyncio.to_thread(_put, job.output_path(slot), Path(grant.path))
+            except OSError as exc:
+                sentence = f"{grant.path} could not be written: {exc.strerror}."
+                raise AttemptFailed(AttemptReason.DELIVERY_FAILED, sentence) from exc
+            mark_delivered(job, slot)
+
+
+def _put(source: Path, target: Path) -> None:
+    """Make the file appear whole; a link where both lie on one disk, else a copy."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{source.stat().st_ino}.framehaul.tmp")
+    draft.unlink(missing_ok=True)
+    try:
+        os.link(source, draft)
+    except OSError:
+        shutil.copyfile(source, draft)
+    draft.replace(target)
+    sync_folder(target.parent)
+
+
+def _drop_placed(job: Job) -> None:
+    """Free what lies elsewhere by now; relayed outputs stay until their job is deleted."""
+    assert job.grants is not None
+    for slot, grant in job.grants.outputs.items():
+        if not isinstance(grant, RelayOut):
+            job.output_path(slot).unlink(missing_ok=True)
+
+
+def clear_intermediates(job: Job) -> None:
+    """Free what nobody needs once the outputs are made, or will never be."""
+    for folder in (job.folder.inputs, job.folder.parts):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()

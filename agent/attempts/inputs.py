@@ -1,0 +1,123 @@
+"""Bring every input of a job: fetched, received or linked, whatever its grant says."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+
+from agent.attempts.fetch import HttpFetch
+from agent.attempts.fingerprint import matches
+from agent.attempts.partfile import PartFile
+from agent.attempts.turnstile import Turnstile
+from agent.errors import AttemptFailed, GrantsExpired, is_disk_full
+from agent.jobs.job import Job
+from framehaul.clock import Clock
+from framehaul.contract.grants import FileIn, HttpGet, RelayIn
+from framehaul.contract.spec import InputSpec
+from framehaul.contract.states import AttemptReason, AttemptState
+
+_FETCHING = AttemptState.FETCHING
+
+
+class Inputs:
+    """Fetch for one job at a time, at most one job ahead of the worker, so that a long queue does not fill the disk."""
+
+    def __init__(self, client: httpx.AsyncClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._ahead = Turnstile()
+
+    async def bring(self, job: Job, ahead: AsyncExitStack) -> None:
+        """Return when every input is in place. `ahead` holds the fetching turn until the computation begins."""
+        while True:
+            rung = job.bell.next()
+            missing = [entry for entry in job.spec.inputs if not job.input_path(entry.slot).exists()]
+            if job.grants is None:
+                job.move(_FETCHING, AttemptReason.WAITING_FOR_GRANTS)
+            elif not missing:
+                return job.move(_FETCHING, stage="ready", message="waits for the worker")
+            elif not await self._fetch_some(job, missing, ahead):
+                job.move(_FETCHING, AttemptReason.WAITING_FOR_INPUT)
+            else:
+                continue
+            await rung.wait()
+
+    async def _fetch_some(self, job: Job, missing: list[InputSpec], ahead: AsyncExitStack) -> bool:
+        """Fetch what can be fetched from here; False when all that is missing must be sent by somebody."""
+        assert job.grants is not None
+        mine = [entry for entry in missing if not isinstance(job.grants.inputs[entry.slot], RelayIn)]
+        if len(mine) < len(missing) or not mine:
+            return False  # relayed ones first: who waits for a laptop must not hold the turn
+        job.move(_FETCHING, stage="waits-for-its-turn")
+        await ahead.enter_async_context(self._ahead.turn(job.number))
+        job.begin_stage("fetch")
+        for entry in mine:
+            try:
+                await self._fetch(job, entry)
+            except GrantsExpired as exc:
+                await ahead.aclose()
+                await _wait_for_newer_grants(job, exc.message)
+                return True
+        return True
+
+    async def _fetch(self, job: Job, entry: InputSpec) -> None:
+        assert job.grants is not None
+        grant = job.grants.inputs[entry.slot]
+        try:
+            if isinstance(grant, FileIn):
+                await asyncio.to_thread(_link, job, entry, grant)
+            elif isinstance(grant, HttpGet):
+                await self._download(job, entry, grant)
+        except OSError as exc:
+            if is_disk_full(exc):
+                raise AttemptFailed(
+                    AttemptReason.DISK_FULL,
+                    f"The disk filled up while {entry.name} was fetched.",
+                    advice="Rent more disk.",
+                ) from exc
+            raise
+
+    async def _download(self, job: Job, entry: InputSpec, grant: HttpGet) -> None:
+        part = PartFile(job.part_path(entry.slot))
+        _check_room(job, entry, part)
+        limit = job.spec.limits.max_input_bytes
+        await HttpFetch(self._client, self._clock, entry, part, limit, job.progress).run(grant)
+        if not await part.place(job.input_path(entry.slot), entry.fingerprint):
+            raise _differs(entry)
+
+
+async def _wait_for_newer_grants(job: Job, message: str) -> None:
+    generation = job.grants.generation if job.grants else 0
+    while job.grants is None or job.grants.generation <= generation:
+        rung = job.bell.next()
+        job.move(_FETCHING, AttemptReason.GRANTS_EXPIRED, message)
+        await rung.wait()
+
+
+def _check_room(job: Job, entry: InputSpec, part: PartFile) -> None:
+    limit = job.spec.limits.max_input_bytes
+    if entry.size is not None and entry.size > limit:
+        raise AttemptFailed(AttemptReason.BAD_INPUT, f"{entry.name} has {entry.size} bytes; the limit is {limit}.")
+    if entry.size is not None and entry.size - part.size() > part.free_bytes():
+        sentence = f"{entry.name} does not fit: {entry.size} bytes, {part.free_bytes()} free."
+        raise AttemptFailed(AttemptReason.DISK_FULL, sentence, advice="Rent more disk.")
+
+
+def _link(job: Job, entry: InputSpec, grant: FileIn) -> None:
+    target = job.input_path(entry.slot)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = Path(grant.path)
+    if not source.is_absolute() or not source.is_file():
+        raise AttemptFailed(AttemptReason.INPUT_MISMATCH, f"There is no file {grant.path}.")
+    size = source.stat().st_size
+    if (entry.size is not None and size != entry.size) or not matches(source, entry.fingerprint):
+        raise _differs(entry)
+    target.unlink(missing_ok=True)
+    target.symlink_to(source)
+
+
+def _differs(entry: InputSpec) -> AttemptFailed:
+    return AttemptFailed(AttemptReason.INPUT_MISMATCH, f"{entry.name} is not the file that was planned.")

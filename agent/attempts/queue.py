@@ -1,0 +1,125 @@
+"""Walk every job through its life; fetching, computing and delivering of different jobs overlap.
+
+queued → fetching → running → delivering → delivered | failed | stopped
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from agent.attempts.compute import compute
+from agent.attempts.delivery import clear_intermediates, deliver
+from agent.attempts.inputs import Inputs
+from agent.attempts.turnstile import Turnstile
+from agent.errors import AttemptFailed, is_disk_full
+from agent.jobs.job import Job
+from agent.worker import WorkerKeeper
+from framehaul.clock import Clock
+from framehaul.contract.states import AttemptReason, AttemptState
+
+_log = logging.getLogger(__name__)
+
+# What an unforeseen error of the agent itself is called, by where it struck.
+_REASON_BY_STATE = {
+    AttemptState.QUEUED: AttemptReason.FETCH_FAILED,
+    AttemptState.FETCHING: AttemptReason.FETCH_FAILED,
+    AttemptState.RUNNING: AttemptReason.PIPELINE_FAILED,
+    AttemptState.DELIVERING: AttemptReason.DELIVERY_FAILED,
+}
+_NEEDS_THE_CONTROLLER = frozenset(
+    {
+        AttemptReason.WAITING_FOR_GRANTS,
+        AttemptReason.WAITING_FOR_INPUT,
+        AttemptReason.WAITING_FOR_PICKUP,
+        AttemptReason.GRANTS_EXPIRED,
+    }
+)
+
+
+class Queue:
+    """One task per attempt. The worker goes to the earliest arrival among those whose inputs are there."""
+
+    def __init__(self, inputs: Inputs, worker: WorkerKeeper, clock: Clock, receipt_copy: Path | None = None) -> None:
+        self._inputs = inputs
+        self._worker = worker
+        self._clock = clock
+        self._receipt_copy = receipt_copy
+        self._computing = Turnstile()
+        self._walks: dict[Job, asyncio.Task[None]] = {}
+
+    def take_up(self, jobs: Iterable[Job]) -> None:
+        """Go on with what an earlier agent left; outputs that its journal vouches for are not made again."""
+        for job in jobs:
+            state = job.status.state
+            if state is AttemptState.RUNNING and job.computed():
+                job.move(AttemptState.DELIVERING, stage="hash")
+            elif state in {AttemptState.FETCHING, AttemptState.RUNNING}:
+                job.move(AttemptState.QUEUED, AttemptReason.AGENT_RESTARTED)
+            if not job.final:
+                self.submit(job)
+
+    def submit(self, job: Job) -> None:
+        """Start an attempt's walk."""
+        task = asyncio.create_task(self._walk(job), name=f"job {job.spec.job_id}")
+        self._walks[job] = task
+        # Not in the walk itself: a task that is cancelled before its first step never runs a line of it.
+        task.add_done_callback(lambda _: self._leave(job))
+
+    def stop(self, job: Job, reason: AttemptReason) -> asyncio.Task[None] | None:
+        """Ask an attempt to stop; gives the task to wait for. Idempotent."""
+        walk = self._walks.get(job)
+        if walk and job.stopping is None:
+            job.stopping = reason
+            walk.cancel()
+        return walk
+
+    async def stop_all(self, jobs: Iterable[Job], reason: AttemptReason) -> None:
+        """Stop these attempts and wait until they have."""
+        walks = [walk for job in jobs if (walk := self.stop(job, reason))]
+        await asyncio.gather(*walks, return_exceptions=True)
+
+    def busy(self) -> bool:
+        """Say whether some attempt can go on without hearing from the controller."""
+        return any(not job.final and job.status.reason not in _NEEDS_THE_CONTROLLER for job in self._walks)
+
+    async def close(self) -> None:
+        """Leave everything as the disk tells it; the next agent goes on from there."""
+        walks = list(self._walks.values())
+        self._worker.hurry()
+        for walk in walks:
+            walk.cancel()
+        await asyncio.gather(*walks, return_exceptions=True)
+        await self._worker.close()
+
+    async def _walk(self, job: Job) -> None:
+        try:
+            await self._steps(job)
+        except AttemptFailed as exc:
+            job.move(AttemptState.FAILED, exc.reason, str(exc))
+        except Exception as exc:  # noqa: BLE001 - a fault of ours ends this attempt, not the agent
+            _log.exception("job %s: unforeseen", job.spec.job_id)
+            job.move(AttemptState.FAILED, _reason(job, exc), f"The agent failed: {type(exc).__name__}: {exc}")
+
+    def _leave(self, job: Job) -> None:
+        self._walks.pop(job, None)
+        if job.stopping and not job.final:
+            job.move(AttemptState.STOPPED, job.stopping)
+        if job.status.state in {AttemptState.FAILED, AttemptState.STOPPED}:
+            clear_intermediates(job)
+
+    async def _steps(self, job: Job) -> None:
+        if job.status.state is not AttemptState.DELIVERING:
+            async with AsyncExitStack() as ahead:
+                await self._inputs.bring(job, ahead)
+                async with self._computing.turn(job.number):
+                    await ahead.aclose()
+                    await compute(job, self._worker, self._clock)
+        await deliver(job, self._clock, self._receipt_copy)
+
+
+def _reason(job: Job, exc: Exception) -> AttemptReason:
+    return AttemptReason.DISK_FULL if is_disk_full(exc) else _REASON_BY_STATE[job.status.state]

@@ -1,0 +1,212 @@
+"""Do one job on this machine without a server: the same folder, queue and worker, fed by hand.
+
+State lies in OUTPUT/.framehaul-agent/JOB until the job is done, on the same disk as the results. So the same
+command, given again after Ctrl-C or a power cut, goes on where it was, under the names that it had chosen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from agent.jobs.job import Job
+from agent.service import Agent, Setup
+from agent.threads import use_unjoined_threads
+from framehaul.clock import Clock, clock_from, wait_for_event
+from framehaul.contract.grants import FileIn, FileOut, GrantSet
+from framehaul.contract.naming import manifest_name, params_digest
+from framehaul.contract.spec import InputSpec, JobSpec
+from framehaul.contract.states import AttemptState
+from framehaul.contract.status import JobStatus
+from framehaul.contract.wire import Json, canonical_json
+from framehaul.errors import BadParams, InputError
+from framehaul.pipelines.catalogue import load_pipeline
+from framehaul.storage.local import disk_fingerprint
+
+STATE_FOLDER = ".framehaul-agent"
+_LINE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class OneShot:
+    """The words of `agent run`; params as NAME=VALUE."""
+
+    pipeline: str
+    inputs: tuple[Path, ...]
+    output: Path
+    params: tuple[str, ...]
+
+
+def run_once(told: OneShot, clock: Clock | None = None) -> bool:
+    """Do the job and tell about it; False when it failed."""
+    return asyncio.run(_run(told, clock or clock_from()))
+
+
+async def _run(told: OneShot, clock: Clock) -> bool:
+    use_unjoined_threads()
+    spec = order_from(told, clock.now())
+    told.output.mkdir(parents=True, exist_ok=True)
+    home = told.output / STATE_FOLDER / spec.job_id
+    agent = Agent(Setup(home, clock, allow_file_grants=True))
+    try:
+        await agent.start()
+        job = _submit(agent, spec)
+        if job.grants is None:
+            job.accept_grants(grants_for(job.spec, told))
+        await _watch(job, ProgressLine(sys.stdout), clock)
+    finally:
+        await agent.close()
+    return _conclude(job, told.output, home)
+
+
+def order_from(told: OneShot, now: float) -> JobSpec:
+    """Judge the words, and write the order that they mean."""
+    pipeline = load_pipeline(told.pipeline)
+    params = dict(_param(text) for text in told.params)
+    parsed = pipeline.parse(params)
+    entries = _entries(told.inputs)
+    for entry in entries:
+        pipeline.judge(parsed, entry.name, None)
+    takes = pipeline.takes
+    if len(entries) < takes.at_least or (takes.at_most is not None and len(entries) > takes.at_most):
+        raise BadParams(f"{told.pipeline} does not take {len(entries)} inputs.", advice="See its card in /info.")
+    outputs = pipeline.output_slots(parsed, [entry.name for entry in entries], now, 1)
+    digest = params_digest(told.pipeline, params, pipeline.model_sha256(parsed))
+    job_id = _job_id(digest, entries)
+    return JobSpec(
+        job_id=job_id,
+        attempt=1,
+        batch_id=job_id,
+        pipeline=told.pipeline,
+        pipeline_digest=pipeline.card().digest(),
+        params=params,
+        params_digest=digest,
+        inputs=entries,
+        outputs=outputs,
+        manifest_name=manifest_name(outputs[0].name),
+        created_at=now,
+    )
+
+
+def grants_for(spec: JobSpec, told: OneShot) -> GrantSet:
+    """Let the job read the inputs and write into the folder of the results."""
+    folder = told.output.resolve()
+    paths = zip(spec.inputs, told.inputs, strict=True)
+    return GrantSet(
+        job_id=spec.job_id,
+        attempt=spec.attempt,
+        generation=1,
+        inputs={entry.slot: FileIn(path=str(path.resolve())) for entry, path in paths},
+        outputs={slot: FileOut(path=str(folder / name)) for slot, name in spec.output_names().items()},
+    )
+
+
+class ProgressLine:
+    """One line, written over on a terminal, repeated elsewhere."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._over = out.isatty()
+        self._last = ""
+
+    def show(self, status: JobStatus) -> None:
+        """Print where the job stands, unless that was said already."""
+        line = describe(status)
+        if line == self._last:
+            return
+        padding = " " * (len(self._last) - len(line)) if self._over else ""
+        self._out.write(f"\r{line}{padding}" if self._over else f"{line}\n")
+        self._out.flush()
+        self._last = line
+
+    def end(self) -> None:
+        """Leave the line standing."""
+        if self._over and self._last:
+            self._out.write("\n")
+            self._out.flush()
+
+
+def describe(status: JobStatus) -> str:
+    """Say `frame X/Y  fps  ETA` as far as it is known."""
+    if status.state is not AttemptState.RUNNING or not status.done:
+        return f"{status.state} {status.stage}".strip()
+    total = "" if status.total is None else f"/{status.total}"
+    fps = "" if status.fps is None else f"  {status.fps:.1f} fps"
+    eta = "" if status.eta_s is None else f"  ETA {_duration(status.eta_s)}"
+    return f"{status.stage}: frame {status.done}{total}{fps}{eta}"
+
+
+async def _watch(job: Job, line: ProgressLine, clock: Clock) -> None:
+    while not job.final:
+        rung = job.bell.next()
+        line.show(job.status)
+        await wait_for_event(clock, rung, _LINE_EVERY_S)
+        if job.status.state is AttemptState.RUNNING:
+            await clock.sleep(_LINE_EVERY_S)  # progress rings far more often than a person reads
+    line.end()
+
+
+def _submit(agent: Agent, spec: JobSpec) -> Job:
+    """Go on with what an earlier call began, or begin."""
+    present = agent.store.find(spec.job_id)
+    if present and not present.final:
+        return present
+    job = agent.store.create(spec)
+    agent.queue.submit(job)
+    return job
+
+
+def _conclude(job: Job, output: Path, home: Path) -> bool:
+    if job.status.state is not AttemptState.DELIVERED:
+        print(f"{job.status.state} ({job.status.reason}): {job.status.message}", file=sys.stderr)
+        print(f"What the pipeline printed: {job.folder.stdout_log}", file=sys.stderr)
+        return False
+    for name in job.spec.output_names().values():
+        print(output / name)
+    shutil.rmtree(home)
+    with contextlib.suppress(OSError):  # another job's state lies there
+        home.parent.rmdir()
+    return True
+
+
+def _entries(paths: Sequence[Path]) -> tuple[InputSpec, ...]:
+    entries = []
+    for number, path in enumerate(paths, start=1):
+        if not path.is_file():
+            raise InputError(f"There is no file {path}.", advice="Give --input a file on this machine.")
+        slot = "source" if len(paths) == 1 else f"source_{number}"
+        size = path.stat().st_size
+        entries.append(InputSpec(slot=slot, name=path.name, size=size, fingerprint=disk_fingerprint(path)))
+    return tuple(entries)
+
+
+def _job_id(digest: str, entries: Sequence[InputSpec]) -> str:
+    """Name the job by what it does to what, so that the same command finds it again."""
+    said = canonical_json([digest, [[entry.name, entry.fingerprint] for entry in entries]])
+    return f"once-{hashlib.sha256(said).hexdigest()[:24]}"
+
+
+def _param(text: str) -> tuple[str, Json]:
+    """Read NAME=VALUE; a value that is JSON is taken as such: scale=2 is a number."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BadParams(f"Not a parameter: {text!r}.", advice="Write --param name=value.")
+    read: Callable[[str], Json] = json.loads
+    try:
+        return name, read(value)
+    except ValueError:
+        return name, value
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

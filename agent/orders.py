@@ -1,0 +1,89 @@
+"""Judge what a controller sends before any of it is kept."""
+
+from __future__ import annotations
+
+from agent.errors import Refusal
+from agent.jobs.job import Job
+from framehaul.contract.grants import GrantSet
+from framehaul.contract.pipeline import Takes
+from framehaul.contract.spec import JobSpec
+from framehaul.contract.states import AttemptState
+from framehaul.errors import BadParams
+from framehaul.pipelines.catalogue import load_pipeline, pipeline_names
+
+SERVED = ("http-get", "relay-in", "relay-out")
+SERVED_ON_OWN_DISK = ("file-in", "file-out")
+
+_FAILED = frozenset({AttemptState.FAILED, AttemptState.STOPPED})
+
+
+def judge_spec(spec: JobSpec) -> None:
+    """Refuse an order that this agent's code would not carry out as it was planned."""
+    if spec.pipeline not in pipeline_names():
+        known = ", ".join(pipeline_names())
+        raise Refusal(
+            422, "unknown-pipeline", f"There is no pipeline {spec.pipeline!r} here.", advice=f"Known: {known}."
+        )
+    pipeline = load_pipeline(spec.pipeline)
+    card = pipeline.card()
+    if card.digest() != spec.pipeline_digest:
+        sentence = f"The agent's {spec.pipeline} is another version than the one that was planned with."
+        raise Refusal(409, "pipeline-differs", sentence, advice="Rent with the image that belongs to this controller.")
+    try:
+        pipeline.parse(spec.params)
+    except BadParams as exc:
+        raise Refusal(422, "bad-params", exc.message, advice=exc.advice) from exc
+    _judge_inputs(spec, card.takes)
+    strange = [output.slot for output in spec.outputs if output.slot not in card.slots]
+    if strange:
+        raise Refusal(422, "unknown-slot", f"{spec.pipeline} has no output slots {', '.join(strange)}.")
+
+
+def judge_replacement(present: Job, spec: JobSpec) -> bool:
+    """Say whether the order is the one that is here (False), or a next attempt (True); refuse anything else."""
+    if present.spec.digest() == spec.digest():
+        return False
+    if spec.attempt > present.spec.attempt and present.status.state in _FAILED:
+        return True
+    sentence = f"Another order lies under {spec.job_id}: attempt {present.spec.attempt}, {present.status.state}."
+    raise Refusal(409, "job-differs", sentence, advice="A next attempt is taken once the present one has failed.")
+
+
+def judge_grants(job: Job, grants: GrantSet, served: tuple[str, ...]) -> bool:
+    """Say whether the grants are news (True) or known already (False); refuse what cannot be used."""
+    spec = job.spec
+    if (grants.job_id, grants.attempt) != (spec.job_id, spec.attempt):
+        sentence = f"These grants are for {grants.job_id}, attempt {grants.attempt}; here is attempt {spec.attempt}."
+        raise Refusal(409, "stale-grants", sentence)
+    if job.grants and grants.generation <= job.grants.generation:
+        if grants.digest() == job.grants.digest():
+            return False
+        sentence = f"Generation {grants.generation} came; generation {job.grants.generation} is here."
+        raise Refusal(409, "stale-grants", sentence, advice="Send a higher generation.")
+    if job.final:
+        raise Refusal(409, "job-is-final", f"The attempt is {job.status.state}; grants are of no use to it.")
+    for slot, grant in (*grants.inputs.items(), *grants.outputs.items()):
+        if grant.kind not in served:
+            raise Refusal(422, "grant-not-served", f"This agent serves no {grant.kind} grants (slot {slot}).")
+    _same_slots("input", {entry.slot for entry in spec.inputs}, set(grants.inputs))
+    _same_slots("output", set(spec.output_names()), set(grants.outputs))
+    return True
+
+
+def _judge_inputs(spec: JobSpec, takes: Takes) -> None:
+    count = len(spec.inputs)
+    if count < takes.at_least or (takes.at_most is not None and count > takes.at_most):
+        most = takes.at_most if takes.at_most is not None else "any number"
+        sentence = f"{spec.pipeline} takes {takes.at_least} to {most} inputs, not {count}."
+        raise Refusal(422, "bad-inputs", sentence)
+    limit = spec.limits.max_input_bytes
+    for entry in spec.inputs:
+        if entry.size is not None and entry.size > limit:
+            sentence = f"{entry.name} has {entry.size} bytes; the limit is {limit}."
+            raise Refusal(422, "input-too-big", sentence, advice="Raise max_input_bytes if this is meant.")
+
+
+def _same_slots(what: str, wanted: set[str], granted: set[str]) -> None:
+    if wanted != granted:
+        lacking, strange = sorted(wanted - granted), sorted(granted - wanted)
+        raise Refusal(422, "slots-differ", f"{what} grants: lacking {lacking}, unknown {strange}.")

@@ -1,0 +1,146 @@
+"""`agent run`: one job on this machine, without a server."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.oneshot import STATE_FOLDER, OneShot, ProgressLine, describe, order_from
+from framehaul.clock import CLOCK_URL
+from framehaul.contract.states import AttemptState
+from framehaul.contract.status import JobStatus
+from framehaul.errors import BadParams
+from tests.agent.letters import MOVIE
+from tests.agent.patience import eventually
+from tests.agent.served import ROOT, run_agent
+from tests.emulators.clock import ClockServer
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A file to copy."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(MOVIE)
+    return path
+
+
+def test_result_and_manifest_lie_beside_each_other(clip: Path, tmp_path: Path) -> None:
+    """The result has the pipeline's name for it, the manifest lies beside it, and nothing else is left."""
+    output = tmp_path / "results"
+
+    done = run_agent("run", "--pipeline", "copy", "--input", str(clip), "--output", str(output))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    manifest, result = sorted(output.iterdir(), key=lambda path: path.suffix)
+    assert result.read_bytes() == MOVIE
+    assert result.name.startswith("clip_result_")
+    assert manifest.name == f"{result.name}.manifest.json"
+    assert json.loads(manifest.read_text())["outputs"][0]["name"] == result.name
+    assert done.stdout.splitlines()[-2:] == [str(result), str(manifest)]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--pipeline", "cpoy", "--input", "{clip}"], "There is no pipeline 'cpoy'. Did you mean 'copy'?"),
+        (["--pipeline", "copy", "--input", "{clip}.gone"], "There is no file"),
+        (["--pipeline", "copy"], "copy does not take 0 inputs."),
+        (["--pipeline", "copy", "--input", "{clip}", "--param", "speed=1"], "Known parameters: rate_bytes_s."),
+        (["--pipeline", "copy", "--input", "{clip}", "--param", "speed"], "Not a parameter: 'speed'."),
+        (["--pipeline", "copy", "--input", "{clip}", "--mode", "fast"], "mode: Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_words_are_usage(clip: Path, tmp_path: Path, words: list[str], sentence: str) -> None:
+    """What cannot be meant ends with code 2 and a sentence, before any folder is made."""
+    output = tmp_path / "results"
+
+    done = run_agent("run", *(word.format(clip=clip) for word in words), "--output", str(output))
+
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not output.exists()
+
+
+def test_failed_job_is_code_one(tmp_path: Path) -> None:
+    """A job that fails says why, and where the pipeline's own words are."""
+    video = tmp_path / "broken.mp4"
+    video.write_bytes(b"this is no video")
+
+    done = run_agent(
+        "run", "--pipeline", "enhance", "--mode", "upscale", "--input", str(video), "--output", str(tmp_path / "out")
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("failed (bad-input)")
+    assert "stdout.log" in done.stderr
+
+
+async def test_interrupted_job_goes_on(clip: Path, tmp_path: Path, worker_clock: ClockServer) -> None:
+    """Ctrl-C ends with code 130; the same command, given again, finishes under the name it had chosen."""
+    output = tmp_path / "results"
+    words = [*("run", "--pipeline", "copy", "--input", str(clip)), *("--output", str(output))]
+    words += ["--param", "rate_bytes_s=1000000"]
+    first = subprocess.Popen(  # noqa: ASYNC220 - started, not waited for
+        [sys.executable, "-m", "agent", *words],
+        cwd=ROOT,
+        env={**os.environ, CLOCK_URL: worker_clock.url},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    states = await eventually(lambda: list(output.glob(f"{STATE_FOLDER}/*/jobs/*/status/status.json")))
+    await eventually(lambda: '"state":"running"' in states[0].read_text())
+    chosen = json.loads((states[0].parents[1] / "spec.json").read_text())["outputs"][0]["name"]
+
+    first.send_signal(signal.SIGINT)
+
+    told = first.communicate()[1]
+    assert (first.returncode, told) == (130, "Interrupted; the same command goes on from here.\n")
+    assert (run_agent(*words)).returncode == 0
+    assert sorted(path.name for path in output.iterdir()) == [chosen, f"{chosen}.manifest.json"]
+
+
+def test_values_are_read_as_json_where_they_are(clip: Path, tmp_path: Path) -> None:
+    """`scale=2` is a number and `preset=slow` a word, as everyone means them."""
+    told = OneShot("enhance", (clip,), tmp_path, ("scale=2", "preset=slow", "mode=upscale"))
+
+    assert order_from(told, 1.8e9).params == {"scale": 2, "preset": "slow", "mode": "upscale"}
+
+
+def test_same_command_is_the_same_job(clip: Path, tmp_path: Path) -> None:
+    """A later call with the same file and parameters finds the state of the first; another parameter does not."""
+    told = OneShot("copy", (clip,), tmp_path, ("rate_bytes_s=5",))
+
+    first, later = order_from(told, 1.8e9), order_from(told, 1.9e9)
+    other = order_from(OneShot("copy", (clip,), tmp_path, ("rate_bytes_s=6",)), 1.8e9)
+
+    assert first.job_id == later.job_id != other.job_id
+
+
+def test_two_inputs_are_too_many_for_a_copy(clip: Path, tmp_path: Path) -> None:
+    """The pipeline's card bounds how many files are taken."""
+    with pytest.raises(BadParams, match="copy does not take 2 inputs"):
+        order_from(OneShot("copy", (clip, clip), tmp_path, ()), 1.8e9)
+
+
+def test_progress_is_one_line() -> None:
+    """Elsewhere than on a terminal each change is a line; the same one is not repeated."""
+    out = io.StringIO()
+    line = ProgressLine(out)
+    status = JobStatus(
+        state=AttemptState.RUNNING, stage="upscale", done=48, total=96, fps=23.98, eta_s=3725.9, updated_at=0
+    )
+
+    line.show(status)
+    line.show(status)
+
+    assert out.getvalue() == "upscale: frame 48/96  24.0 fps  ETA 1:02:05\n"
+    assert describe(JobStatus(state=AttemptState.DELIVERING, stage="hash", updated_at=0)) == "delivering hash"
