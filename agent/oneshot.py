@@ -139,9 +139,10 @@ def describe(status: JobStatus) -> str:
     if status.state is not AttemptState.RUNNING or not status.done:
         return f"{status.state} {status.stage}".strip()
     total = "" if status.total is None else f"/{status.total}"
+    what = "frame" if status.unit == "frames" else "byte"
     fps = "" if status.fps is None else f"  {status.fps:.1f} fps"
     eta = "" if status.eta_s is None else f"  ETA {_duration(status.eta_s)}"
-    return f"{status.stage}: frame {status.done}{total}{fps}{eta}"
+    return f"{status.stage}: {what} {status.done}{total}{fps}{eta}"
 
 
 async def _watch(job: Job, line: ProgressLine, clock: Clock) -> None:

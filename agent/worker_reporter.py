@@ -10,6 +10,7 @@ import time
 from pydantic import BaseModel
 
 from agent.worker_words import Note, Progress, Stage
+from framehaul.contract.status import Unit
 
 # Real seconds, not the injected clock: this bounds messages a second, whatever hour it is.
 _PROGRESS_EVERY_S = 0.25
@@ -27,10 +28,10 @@ class ChannelReporter:
         self._told_at = 0.0
         self._untold: Progress | None = None
 
-    def stage(self, name: str) -> None:
+    def stage(self, name: str, unit: Unit = "frames") -> None:
         """Name what begins now."""
         self.flush()
-        self._send(Stage(name=name[:_MAX_STAGE]))
+        self._send(Stage(name=name[:_MAX_STAGE], unit=unit))
         self._told_at = 0.0
 
     def progress(self, done: int, total: int | None) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter
 
 from framehaul.contract.spec import Limits
 from framehaul.contract.states import AttemptReason
+from framehaul.contract.status import Unit
 from framehaul.contract.wire import Json, Slot, Text, Wire
 
 
@@ -43,6 +44,7 @@ class Stage(Wire):
 
     kind: Literal["stage"] = "stage"
     name: Text
+    unit: Unit = "frames"
 
 
 class Progress(Wire):

@@ -6,9 +6,10 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
+from controller.channel import AgentChannel
 from controller.desk import Desk
 from controller.errors import NothingFits, ProviderError
-from controller.fleet import Fleet
+from controller.fleet import Fleet, OpenChannel
 from controller.ledger import Batch, Job, Lease
 from controller.ledger.rows import WishWord
 from controller.orders import order_for
@@ -31,13 +32,16 @@ _ENDING = frozenset({LeaseState.DESTROYING, LeaseState.GONE})
 class Engine:
     """Carry out what the ledger wishes. Only the holder of the state folder's lock runs one."""
 
-    def __init__(self, desk: Desk, open_provider: Callable[[str], Provider]) -> None:
+    def __init__(
+        self, desk: Desk, open_provider: Callable[[str], Provider], open_channel: OpenChannel = AgentChannel
+    ) -> None:
         self._desk = desk
         self._open_provider = open_provider
+        self._open_channel = open_channel
         self._fleets: dict[str, Fleet] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._nudge = asyncio.Event()
-        self._trouble = ""
+        self._troubles: dict[tuple[str, str], str] = {}
         self._abandoned: set[str] = set()
         self._bug: BaseException | None = None
 
@@ -80,7 +84,7 @@ class Engine:
         idle = not self._tasks and not alive
         if idle and stuck:
             raise NothingFits(stuck, advice="Nothing is running; the jobs wait in the ledger: framehaul resume.")
-        return idle and not self._runnable(ledger.open_jobs(), batches)
+        return idle and self._bug is None and not self._runnable(ledger.open_jobs(), batches)
 
     async def _reconcile(self, fleet: Fleet, jobs: list[Job], batches: dict[str, Batch]) -> None:
         try:
@@ -88,12 +92,16 @@ class Engine:
             for lease in fleet.leases():
                 if lease.state is LeaseState.READY and self._drained(lease, batches):
                     await fleet.drain(lease)
-            self._trouble = ""
+            self._tell_trouble(fleet, "list", "")
         except ProviderError as exc:
             # An odd answer never counts as "nothing there": every lease stays what it was, and we ask again.
-            if str(exc) != self._trouble:
-                self._trouble = str(exc)
-                self._desk.observer.say(f"{fleet.name}: {exc} Trying again.")
+            self._tell_trouble(fleet, "list", str(exc))
+
+    def _tell_trouble(self, fleet: Fleet, what: str, trouble: str) -> None:
+        """Say once what keeps a cloud from answering; "" when it is over."""
+        if trouble and trouble != self._troubles.get((fleet.name, what)):
+            self._desk.observer.say(f"{fleet.name}: {trouble} Trying again.")
+        self._troubles[fleet.name, what] = trouble
 
     async def _shed_ending_leases(self) -> None:
         """Cancel the shipments of machines that go; the jobs return to the ledger once that is proven."""
@@ -147,8 +155,18 @@ class Engine:
         if failure:
             return failure
         disk_gb = max(float(batches[job.batch_id].options.get("disk_gb", 0)) for job in jobs)
-        offers = await fleet.provider.offers(Needs(disk_gb=disk_gb))
+        try:
+            offers = await fleet.provider.offers(Needs(disk_gb=disk_gb))
+        except ProviderError as exc:
+            if not (exc.retryable or leases):
+                raise
+            self._tell_trouble(fleet, "offers", str(exc))  # the machines that there are go on
+            return ""
+        self._tell_trouble(fleet, "offers", "")
         fitting = [offer for offer in offers if any(offer.machine_id not in self._tried(job) for job in jobs)]
+        # A machine that did not work a moment ago is as cheap as before: it comes last.
+        bad = {lease.machine_id for lease in self._never_ready(fleet.name, known_dead)}
+        fitting.sort(key=lambda offer: offer.machine_id in bad)
         if not fitting:
             return "" if leases else self._nothing_fits(fleet.name, offers, jobs)
         await self._rent(fleet, fitting[0], jobs, batches, disk_gb)
@@ -238,17 +256,22 @@ class Engine:
 
     def _boot_failures(self, name: str, known_dead: set[str]) -> str:
         """Stop renting after several machines in a row never worked."""
-        dead = [
-            lease
-            for lease in self._desk.ledger.leases()
-            if lease.provider == name
-            and lease.state is LeaseState.GONE
-            and lease.id not in known_dead
-            and lease.ready_at is None
-        ]
+        dead = self._never_ready(name, known_dead)
         if len(dead) < MAX_BOOT_FAILURES:
             return ""
         return f"{len(dead)} machines of {name} never became ready; the last: {dead[-1].message or dead[-1].reason}"
+
+    def _never_ready(self, name: str, known_dead: set[str]) -> list[Lease]:
+        """List the latest machines in a row that never worked; one that did ends the row."""
+        row: list[Lease] = []
+        for lease in self._desk.ledger.leases():
+            if lease.provider != name or lease.id in known_dead:
+                continue
+            if lease.ready_at is not None:
+                row.clear()
+            elif lease.state is LeaseState.GONE:
+                row.append(lease)
+        return row
 
     def _drained(self, lease: Lease, batches: dict[str, Batch]) -> bool:
         """Say whether every batch that could use this lease was asked to stop."""
@@ -265,7 +288,7 @@ class Engine:
 
     def _fleet(self, name: str) -> Fleet:
         if name not in self._fleets:
-            self._fleets[name] = Fleet(self._desk, name, self._open_provider(name), self._busy)
+            self._fleets[name] = Fleet(self._desk, name, self._open_provider(name), self._busy, self._open_channel)
         return self._fleets[name]
 
     def _ship(self, job: Job, lease: Lease | None, batch: Batch) -> None:
@@ -287,8 +310,8 @@ class Engine:
         if not task.cancelled() and task.exception() is not None:
             # A bug of ours must not become silence: the loop sees it at its next tick.
             self._bug = task.exception()
-        elif not task.cancelled() and self._desk.ledger.job(job_id).state in _ON_LEASE:
-            self._abandoned.add(job_id)  # asked to stop now, and its machine does not answer: the machine goes
+        elif not (task.cancelled() or job_id in self._tasks) and self._desk.ledger.job(job_id).state in _ON_LEASE | _HOME:
+            self._abandoned.add(job_id)  # asked to stop now, and machine or store do not answer: the machine goes
         self.nudge()
 
     def _wish_of(self, batch_id: str) -> WishWord:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 from controller.channel import AgentChannel
 from controller.desk import Desk
-from controller.errors import AgentError, AgentUnreachable
+from controller.errors import AgentError, AgentUnreachable, ProviderError
 from controller.ledger import Lease
 from controller.providers.base import Instance, InstanceState, Provider, RentOrder
+from framehaul.contract.lease_secret import LeaseSecret
 from framehaul.contract.pipeline import Needs
 from framehaul.contract.states import JobReason, JobState, LeaseReason, LeaseState
 from framehaul.contract.status import HealthState, LeaseOrder
@@ -22,6 +23,9 @@ HEARTBEAT_EVERY_S = 15.0
 # A cut link is no lost machine: this long it may last before the machine is given up and destroyed.
 SILENT_S = 600.0
 MAX_RESTARTS = 2
+# What one unanswered question adds to a silence at most: hours in which the laptop slept are not silence.
+_SILENT_STEP_S = 60.0
+OpenChannel = Callable[[tuple[str, int], LeaseSecret], AgentChannel]
 _S = LeaseState
 
 
@@ -33,17 +37,34 @@ class _Absence:
     at: float = field(default=0.0)
 
 
+@dataclass
+class _Silence:
+    """For how long an agent has not answered although it was asked, and when last."""
+
+    at: float
+    seconds: float = 0.0
+
+
 class Fleet:
     """The leases of one provider."""
 
-    def __init__(self, desk: Desk, name: str, provider: Provider, busy: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        name: str,
+        provider: Provider,
+        busy: Callable[[str], bool],
+        open_channel: OpenChannel = AgentChannel,
+    ) -> None:
         self.name = name
         self.provider = provider
         self._desk = desk
         self._busy = busy  # whether a job is still on its way on this lease
+        self._open_channel = open_channel
         self._channels: dict[str, tuple[tuple[str, int], AgentChannel]] = {}
         self._discarded: list[AgentChannel] = []
         self._absent: dict[str, _Absence] = {}
+        self._silences: dict[str, _Silence] = {}
         self._wanted: Callable[[Lease], bool] = lambda lease: True
 
     async def reconcile(self, wanted: Callable[[Lease], bool]) -> None:
@@ -52,11 +73,17 @@ class Fleet:
         # The ledger first: a lease that is rented after the list was read must not look like a stray in it.
         leases = self.leases()
         instances = {instance.label: instance for instance in await self.provider.instances()}
+        troubles: list[ProviderError] = []
         for lease in leases:
-            await self._step(lease, instances.get(lease.label))
+            try:
+                await self._step(lease, instances.get(lease.label))
+            except ProviderError as exc:
+                troubles.append(exc)  # one machine that cannot be ended must not keep the others from being so
         await self._end_strays(instances, {lease.label for lease in leases})
         while self._discarded:
             await self._discarded.pop().close()
+        if troubles:
+            raise troubles[0]
 
     async def drain(self, lease: Lease) -> None:
         """Give a machine no new work; it goes once what it has is home."""
@@ -122,19 +149,20 @@ class Fleet:
 
     async def _boot(self, lease: Lease, instance: Instance | None) -> None:
         if instance is None:
-            self._end(lease, LeaseReason.LOST, "The instance vanished while it started.")
+            await self._miss(lease, "The instance vanished while it started.")
         elif instance.state is InstanceState.EXITED:
             self._end(lease, LeaseReason.GATE_FAILED, f"The agent did not stay up. {instance.detail}".strip())
-        elif self._desk.clock.now() > lease.boot_deadline:
-            self._end(lease, LeaseReason.BOOT_DEADLINE, "The agent did not answer in time.")
         elif instance.address is not None and await self._answers(lease, instance.address):
             self._move(lease, _S.READY, ready_at=lease.ready_at or self._desk.clock.now())
             await self._heartbeat(self._desk.ledger.lease(lease.id))
+        elif self._desk.clock.now() > lease.boot_deadline:
+            # Judged last: after a laptop's sleep the hour has passed, and the machine may well be up.
+            self._end(lease, LeaseReason.BOOT_DEADLINE, "The agent did not answer in time.")
 
     async def _keep(self, lease: Lease, instance: Instance | None) -> None:
         """Look after a machine that works: it lives, hears from us, and goes when its work is done."""
         if instance is None:
-            self._end(lease, LeaseReason.LOST, "The instance is gone from the provider's list.")
+            await self._miss(lease, "The instance is gone from the provider's list.")
         elif instance.state is InstanceState.EXITED:
             await self._revive(lease, instance)
         elif self._desk.clock.now() > lease.deadline:
@@ -143,9 +171,19 @@ class Fleet:
             self._end(lease, LeaseReason.LOST, f"The agent has not answered for {SILENT_S:.0f} s.")
         elif not self._busy(lease.id) and (lease.state is _S.DRAINING or not self._wanted(lease)):
             self._end(lease, lease.reason if lease.state is _S.DRAINING else LeaseReason.WORK_DONE, "")
-        elif instance.address is not None:
-            self._connect(lease, instance.address)
+        else:
+            if instance.address is not None:
+                self._connect(lease, instance.address)
             await self._heartbeat(lease)
+
+    async def _miss(self, lease: Lease, message: str) -> None:
+        """Give up what is not listed, once that is proven; a list without an agent that answers is a wrong one."""
+        known = self._channels.get(lease.id)
+        if known is not None and await self._answers(lease, known[0]):
+            await self._heartbeat(lease)
+            raise ProviderError(f"{lease.label} is not in the list, but its agent answers.")
+        if self._proven_absent(lease):
+            self._end(lease, LeaseReason.LOST, message)
 
     async def _revive(self, lease: Lease, instance: Instance) -> None:
         """Start an agent that exited on the disk that it had: finished results lie there."""
@@ -181,7 +219,8 @@ class Fleet:
         now = self._desk.clock.now()
         absence = self._absent.setdefault(lease.id, _Absence())
         pauses = self.provider.absence_pauses_s
-        if absence.seen == 0 or now - absence.at >= pauses[absence.seen - 1]:
+        proven = absence.seen > len(pauses)
+        if not proven and (absence.seen == 0 or now - absence.at >= pauses[absence.seen - 1]):
             absence.seen, absence.at = absence.seen + 1, now
         return absence.seen > len(pauses)
 
@@ -195,7 +234,9 @@ class Fleet:
     def _connect(self, lease: Lease, address: tuple[str, int]) -> AgentChannel:
         known = self._channels.get(lease.id)
         if known is None or known[0] != address:
-            self._channels[lease.id] = (address, AgentChannel(address, lease.secret))
+            if known is not None:
+                self._discarded.append(known[1])
+            self._channels[lease.id] = (address, self._open_channel(address, lease.secret))
         return self._channels[lease.id][1]
 
     async def _heartbeat(self, lease: Lease) -> None:
@@ -203,6 +244,9 @@ class Fleet:
         if lease.heartbeat_at is not None and now - lease.heartbeat_at < HEARTBEAT_EVERY_S:
             return
         channel = self.channel(lease.id)
+        silence = self._silences.setdefault(lease.id, _Silence(now))
+        silence.seconds += min(now - silence.at, _SILENT_STEP_S)
+        silence.at = now
         if channel is None:
             return
         try:
@@ -210,11 +254,13 @@ class Fleet:
         except (AgentUnreachable, AgentError) as exc:
             self._desk.ledger.tell(lease.id, f"heartbeat failed: {exc}")
             return
+        del self._silences[lease.id]
         self._desk.ledger.note_lease(lease.id, heartbeat_at=now)
 
     def _silent(self, lease: Lease) -> bool:
-        last = max(lease.heartbeat_at or 0.0, lease.ready_at or 0.0)
-        return self._desk.clock.now() - last > SILENT_S
+        """Say whether it was asked in vain for too long; that nobody asked is no silence."""
+        silence = self._silences.get(lease.id)
+        return silence is not None and silence.seconds > SILENT_S
 
     def _move(self, lease: Lease, state: LeaseState, reason: LeaseReason | None = None, **fields: object) -> None:
         self._desk.observer.on_lease(self._desk.ledger.move_lease(lease.id, state, reason, **fields))

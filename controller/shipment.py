@@ -61,7 +61,10 @@ class Shipment:
                 await self._holding(lambda: self._prove_and_publish(batch))
                 await self._clear()
         except FramehaulError as exc:
-            await self._give_up(exc)
+            if isinstance(exc, StoreError) and self._wish() is WishWord.NOW:
+                self._desk.observer.say(f"{self._job.name}: {exc}")  # left as it is, for `resume`
+            else:
+                await self._give_up(exc)
 
     @property
     def _job(self) -> Job:
@@ -81,6 +84,9 @@ class Shipment:
                     shipped = True
                 await self._advance(channel, batch, await channel.job(self._id))
             except (AgentUnreachable, AgentError) as exc:
+                if isinstance(exc, AgentError) and exc.problem.name == "draining":
+                    await self._plan_again(str(exc))
+                    continue
                 if isinstance(exc, AgentError) and not exc.retryable and exc.problem.name != "unknown-job":
                     raise
                 if self._wish() is WishWord.NOW:
@@ -88,6 +94,13 @@ class Shipment:
                 # Whether the machine is lost is the fleet's question; it cancels this task once that is proven.
                 shipped = False
                 await self._desk.clock.sleep(_UNREACHABLE_PAUSE_S)
+
+    async def _plan_again(self, message: str) -> None:
+        """Take back an order that its agent did not take, because it drains: the job itself is fine."""
+        await self._desk.clock.sleep(_UNREACHABLE_PAUSE_S)
+        self._desk.ledger.end_attempt(self._job, AttemptState.STOPPED, AttemptReason.LEASE_ENDED, message)
+        asked = self._wish() is not WishWord.RUN
+        self._back_to_planned(JobReason.ASKED_TO_STOP if asked else JobReason.LEASE_LOST, message)
 
     async def _holding(self, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step while the store cannot take or show the result: the machine is kept, nothing is lost.
@@ -199,7 +212,7 @@ class Shipment:
         if status.state is AttemptState.STOPPED:
             reason = JobReason.ASKED_TO_STOP if status.reason is AttemptReason.ASKED_TO_STOP else JobReason.LEASE_LOST
             self._back_to_planned(reason, status.message)
-        elif status.reason in RETRYABLE_ELSEWHERE and job.attempt < MAX_ATTEMPTS:
+        elif status.reason in RETRYABLE_ELSEWHERE:  # how often is the engine's question: it knows which tries count
             self._back_to_planned(JobReason.ATTEMPT_FAILED, f"{status.reason}: {status.message}")
         else:
             self._exclude(JobReason.ATTEMPT_FAILED, f"{status.reason}: {status.message}")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from controller.errors import ProofFailed
 from framehaul.contract.receipt import ChunkHasher, OutputReceipt
 from framehaul.contract.uris import Uri
+from framehaul.errors import NotFound
 from framehaul.storage.base import Store
 
 _SAMPLED_CHUNKS = 8
@@ -27,7 +28,10 @@ def prove(store: Store, uri: Uri, entry: OutputReceipt, mode: VerifyMode, rng: r
 
     `sample` reads up to 8 random chunks, always the last among them; a smaller object is read whole.
     """
-    size = store.stat(uri).size
+    try:
+        size = store.stat(uri).size
+    except NotFound as exc:
+        raise ProofFailed(f"Nothing lies at {uri} any more.") from exc
     if size != entry.size:
         raise ProofFailed(f"{uri} holds {size} bytes, the receipt says {entry.size}.")
     if mode is VerifyMode.HEAD:

@@ -70,7 +70,7 @@ def _order(job: Job) -> Run:
 def _pass_on(job: Job, news: News) -> None:
     match news:
         case Stage():
-            job.begin_stage(news.name)
+            job.begin_stage(news.name, news.unit)
         case Progress():
             job.progress(news.done, news.total)
         case Note():

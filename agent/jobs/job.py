@@ -17,7 +17,7 @@ from framehaul.contract.jobdir import JobDir, LogLine
 from framehaul.contract.receipt import Receipt
 from framehaul.contract.spec import JobSpec
 from framehaul.contract.states import ATTEMPT_MOVES, AttemptReason, AttemptState, check_move, is_final
-from framehaul.contract.status import JobStatus, JobView, SlotProgress
+from framehaul.contract.status import JobStatus, JobView, SlotProgress, Unit
 
 _SAVE_EVERY_S = 1.0
 _INPUTS_WERE_THERE = frozenset({AttemptState.RUNNING, AttemptState.DELIVERING, AttemptState.DELIVERED})
@@ -96,12 +96,13 @@ class Job:
         self.save()
         self.bell.ring()
 
-    def begin_stage(self, name: str) -> None:
+    def begin_stage(self, name: str, unit: Unit = "frames") -> None:
         """Name what begins now; counting starts anew."""
         self._pace = Pace()
         self.status = self.status.model_copy(
             update={
                 "stage": name,
+                "unit": unit,
                 "done": 0,
                 "total": None,
                 "fps": None,
@@ -116,7 +117,8 @@ class Job:
     def progress(self, done: int, total: int | None) -> None:
         """Count; the file follows once a second, the view at once."""
         now = self._clock.now()
-        fps, eta_s = self._pace.measure(now, done, total)
+        rate, eta_s = self._pace.measure(now, done, total)
+        fps = rate if self.status.unit == "frames" else None
         self.status = self.status.model_copy(
             update={"done": done, "total": total, "fps": fps, "eta_s": eta_s, "updated_at": now}
         )

@@ -51,7 +51,8 @@ class Ledger:
         self._clock = clock
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _set_pragmas)
-        schema.metadata.create_all(self._engine)
+        with self._writing() as db:  # in turn: two first commands at once would both make the tables
+            schema.metadata.create_all(db)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -141,12 +142,13 @@ class Ledger:
         """Assign a job to a lease as its next attempt: job row and attempt row in one transaction."""
         number, now = job.attempt + 1, self._clock.now()
         with self._writing() as db:
+            old = db.execute(select(schema.jobs.c.state).where(schema.jobs.c.id == job.id)).scalar_one()
+            check_move(JOB_MOVES, JobState(old), JobState.ASSIGNED)
             db.execute(
                 insert(schema.attempts).values(
                     job_id=job.id, attempt=number, lease_id=lease.id, machine_id=lease.machine_id, began_at=now
                 )
             )
-            check_move(JOB_MOVES, job.state, JobState.ASSIGNED)
             values = {"state": JobState.ASSIGNED, "reason": JobReason.NONE, "message": "", "updated_at": now}
             values |= {"attempt": number, "lease_id": lease.id, "spec": spec, "receipt": None}
             db.execute(update(schema.jobs).where(schema.jobs.c.id == job.id).values(**values))

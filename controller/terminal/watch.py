@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
 from controller.ledger import Job, Lease
-from controller.terminal.words import plain, time_words
+from controller.terminal.words import plain, size_words, time_words
 from framehaul.contract.states import AttemptState, JobState, LeaseState
 from framehaul.contract.status import JobStatus
 
@@ -120,9 +120,15 @@ def progress_words(status: JobStatus, *, count: bool = True) -> str:
     """Write a status: `upscale 34/96  12.1 fps  5 s left`."""
     words = [status.stage or str(status.state)]
     if count and status.done:
-        words.append(f"{status.done}/{status.total or '?'}")
+        words.append(_count_words(status))
     if status.fps:
         words.append(f"{status.fps:.1f} fps")
     if status.eta_s is not None:
         words.append(f"{time_words(status.eta_s)} left")
     return "  ".join(words)
+
+
+def _count_words(status: JobStatus) -> str:
+    if status.unit == "bytes":
+        return f"{size_words(status.done)} of {size_words(status.total)}"
+    return f"{status.done}/{status.total or '?'}"

@@ -11,9 +11,14 @@ from framehaul.contract.receipt import Receipt
 from framehaul.contract.states import ATTEMPT_REASONS, AttemptReason, AttemptState
 from framehaul.contract.wire import Epoch, JobId, Json, Sha256, Slot, Text, Wire
 
+Unit = Literal["frames", "bytes"]
+
 
 class JobStatus(Wire):
-    """The content of status.json: state says what, reason says why, message says it to a person."""
+    """The content of status.json: state says what, reason says why, message says it to a person.
+
+    `done` and `total` count `unit`s; `fps` is told for frames only.
+    """
 
     state: AttemptState
     reason: AttemptReason = AttemptReason.NONE
@@ -21,6 +26,7 @@ class JobStatus(Wire):
     stage: Text = ""
     done: Annotated[int, Field(ge=0)] = 0
     total: int | None = None
+    unit: Unit = "frames"
     fps: float | None = None
     eta_s: float | None = None
     updated_at: Epoch

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framehaul.contract.pipeline import Estimate, Needs, PipelineCard, Takes
 from framehaul.contract.spec import Limits, OutputSlot
+from framehaul.contract.status import Unit
 from framehaul.contract.wire import Json
 from framehaul.errors import BadParams
 
@@ -80,11 +81,11 @@ class Pipeline(ABC, Generic[P]):
 class Reporter(Protocol):
     """How a runner tells what it does, and learns that it should stop."""
 
-    def stage(self, name: str) -> None:
-        """Name what begins now."""
+    def stage(self, name: str, unit: Unit = "frames") -> None:
+        """Name what begins now, and what its progress counts."""
 
     def progress(self, done: int, total: int | None) -> None:
-        """Count finished frames (or bytes); cheap to call often."""
+        """Count what is finished, in the stage's unit; cheap to call often."""
 
     def log(self, message: str) -> None:
         """Write one line of the job's story."""

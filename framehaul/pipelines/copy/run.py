@@ -23,7 +23,7 @@ class CopyRunner:
         total, done = source.stat().st_size, 0
         chunk = min(_CHUNK_BYTES, params.rate_bytes_s or _CHUNK_BYTES)
         draft = task.parts / f"{target.name}.part"
-        task.reporter.stage("copy")
+        task.reporter.stage("copy", unit="bytes")
         began = self._clock.now()
         with source.open("rb") as reader, draft.open("wb") as writer:
             while data := reader.read(chunk):

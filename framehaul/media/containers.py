@@ -1,0 +1,49 @@
+"""Say what each output container can hold. A new container is a row here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from framehaul.errors import UnsupportedMedia
+
+
+@dataclass(frozen=True)
+class Container:
+    """Name libav's muxer and the audio codecs it is given; None is "all that the muxer accepts"."""
+
+    muxer: str
+    audio: frozenset[str] | None
+
+    def muxer_options(self, time_base: Fraction) -> dict[str, str]:
+        """Give the muxer what it needs to keep the video's time stamps exact.
+
+        MP4 states each track's start in ticks of the whole movie, by default milliseconds; a video that starts at tick
+        100 of 1/12288 s would be moved to 98. So the movie ticks as the video does.
+        """
+        if self.muxer != "mp4" or time_base.denominator > _FINEST_TICKS:
+            return {}
+        return {"movie_timescale": str(max(_COARSEST_TICKS, time_base.denominator))}
+
+
+_COARSEST_TICKS, _FINEST_TICKS = 1000, 1_000_000  # a second; beyond, durations need more than 32 bits early
+
+# For mp4 the list is what players read. The muxer would also take Vorbis, which hardly any does, and it refuses TrueHD
+# only when the header is written, which would lose the video with it.
+_MP4_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
+
+BY_SUFFIX = {
+    ".mp4": Container("mp4", _MP4_AUDIO),
+    ".m4v": Container("mp4", _MP4_AUDIO),
+    ".mkv": Container("matroska", None),
+}
+
+
+def container_of(path: Path) -> Container:
+    """Choose by the name's suffix; raises UnsupportedMedia for others."""
+    try:
+        return BY_SUFFIX[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(sorted(BY_SUFFIX))
+        raise UnsupportedMedia(f"{path.name}: a video can be written as {known}, by the name's ending.") from None
