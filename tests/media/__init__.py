@@ -1,0 +1,1 @@
+"""Tests of framehaul.media, on real files."""

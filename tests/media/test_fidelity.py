@@ -1,0 +1,131 @@
+"""Colour survives: through RGB and back within a gate that the usual, careless way fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from framehaul.media.convert import convert
+from framehaul.media.decode import Decoder
+from framehaul.media.encode import EncoderSettings
+from tests.media.clips import TICKS_24, Picture, ffmpeg, scene, to_yuv420, write_pictures
+from tests.media.computes import Enlarge
+from tests.media.judge import Judge, psnr_db, worst_psnr_db
+
+LUMA_DB, CHROMA_DB = 45.0, 33.0
+LOSSLESS = EncoderSettings(crf=0, preset="ultrafast")
+SIZE = (320, 180)
+KINDS = [(matrix, full) for matrix in ("bt601", "bt709") for full in (False, True)]
+KIND_NAMES = [f"{matrix}-{'pc' if full else 'tv'}" for matrix, full in KINDS]
+
+
+def painted(count: int = 6) -> list[Picture]:
+    """Paint a few pictures."""
+    return [scene(*SIZE, index) for index in range(count)]
+
+
+@pytest.mark.parametrize(("matrix", "full"), KINDS, ids=KIND_NAMES)
+def test_identity_passes_the_gate(tmp_path: Path, judge: Judge, matrix: str, full: bool) -> None:
+    """Luma at least 45 dB and chroma at least 33 dB, in the worst picture; tags equal."""
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    write_pictures(source, painted(), TICKS_24[:6], matrix=matrix, full=full)
+
+    convert(source, target, Enlarge(1), encoder=LOSSLESS)
+
+    worst = worst_psnr_db(judge.picture_planes(source), judge.picture_planes(target))
+    assert worst["luma"] >= LUMA_DB
+    assert worst["chroma"] >= CHROMA_DB
+    assert judge.colour(source)
+    assert judge.colour(target) == judge.colour(source)
+
+
+def test_chroma_stays_in_its_place(tmp_path: Path, judge: Judge) -> None:
+    """Ten generations do not smear colour to one side: chroma is sited to the left both ways, as H.264 means it."""
+    source, target = tmp_path / "0.mp4", tmp_path / "10.mp4"
+    write_pictures(source, painted(1), [0])
+
+    for generation in range(10):
+        convert(tmp_path / f"{generation}.mp4", tmp_path / f"{generation + 1}.mp4", Enlarge(1), encoder=LOSSLESS)
+
+    assert worst_psnr_db(judge.picture_planes(source), judge.picture_planes(target))["chroma"] >= CHROMA_DB
+
+
+@pytest.mark.parametrize(("matrix", "full"), KINDS, ids=KIND_NAMES)
+def test_the_computation_sees_true_colours(tmp_path: Path, matrix: str, full: bool) -> None:
+    """RGB is as painted, not merely undone on the way back: two wrongs would pass the identity."""
+    source = tmp_path / "in.mp4"
+    write_pictures(source, painted(2), TICKS_24[:2], matrix=matrix, full=full)
+
+    with Decoder(source) as decoder:
+        # 36 dB is what 4:2:0 leaves of this scene; a wrong matrix or range leaves less than 27.
+        assert all(psnr_db(frame.rgb, scene(*SIZE, frame.index)) > 34 for frame in decoder)
+
+
+@pytest.mark.parametrize(("size", "matrix"), [((320, 180), "bt601"), ((1280, 720), "bt709")])
+def test_untagged_video_is_read_as_players_read_it(tmp_path: Path, size: tuple[int, int], matrix: str) -> None:
+    """Small untagged pictures are BT.601, large ones BT.709."""
+    source = tmp_path / "in.mp4"
+    write_pictures(source, [scene(*size)], [0], matrix=matrix, tagged=False, options={"preset": "ultrafast"})
+
+    with Decoder(source) as decoder:
+        assert psnr_db(next(iter(decoder)).rgb, scene(*size)) > 34
+
+
+@pytest.mark.parametrize(("scale", "written"), [(2, None), (4, "smpte170m")])
+def test_an_untagged_clip_stays_untagged_unless_players_would_change_their_mind(
+    tmp_path: Path, judge: Judge, scale: int, written: str | None
+) -> None:
+    """320×180 enlarged to 640×360 has no tags; to 1280×720 it says which matrix it was converted with."""
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mp4"
+    write_pictures(source, painted(1), [0], matrix="bt601", tagged=False)
+
+    convert(source, target, Enlarge(scale), encoder=LOSSLESS)
+
+    assert judge.colour(source) == {}
+    assert judge.colour(target).get("color_space") == written
+    with Decoder(target) as decoder:
+        assert psnr_db(next(iter(decoder)).rgb[::scale, ::scale], scene(*SIZE)) > 34
+
+
+def test_the_careless_way_fails_the_gate() -> None:
+    """rgb24 without matrix and range, as pipes of raw frames have it, turns BT.709 into BT.601 on the way back."""
+    planes = to_yuv420(scene(*SIZE), "bt709", False)
+    stacked = np.concatenate([plane.reshape(-1, SIZE[0]) for plane in planes])
+    frame = av.VideoFrame.from_ndarray(stacked, "yuv420p")
+    frame.colorspace, frame.color_range = 1, 1
+
+    careless = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), "rgb24").to_ndarray(format="yuv420p")
+
+    assert psnr_db(np.asarray(careless, np.uint8)[: SIZE[1]], stacked[: SIZE[1]]) < LUMA_DB - 10
+
+
+def test_full_chroma_and_odd_sizes_pass_the_gate(tmp_path: Path, judge: Judge, ffmpeg_program: str) -> None:
+    """321×181 cannot be 4:2:0; it comes out with its size and its colours."""
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    write_pictures(tmp_path / "even.mkv", [scene(324, 184)], [0])
+    ffmpeg(
+        ffmpeg_program, "-i", tmp_path / "even.mkv", "-vf", "format=yuv444p,crop=321:181:0:0:exact=1", "-c:v",
+        "libx264", "-qp", "0", source,
+    )  # fmt: skip
+
+    convert(source, target, Enlarge(1), encoder=LOSSLESS)
+
+    worst = worst_psnr_db(judge.picture_planes(source, chroma=1), judge.picture_planes(target, chroma=1))
+    assert worst["luma"] >= LUMA_DB
+    assert worst["chroma"] >= CHROMA_DB
+
+
+def test_an_rgb_source_becomes_yuv_with_a_matrix(tmp_path: Path, judge: Judge, ffmpeg_program: str) -> None:
+    """Screen recordings are coded as RGB; the output is YUV and says how, and looks the same."""
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    write_pictures(tmp_path / "yuv.mkv", [scene(*SIZE)], [0])
+    ffmpeg(ffmpeg_program, "-i", tmp_path / "yuv.mkv", "-c:v", "libx264rgb", "-pix_fmt", "gbrp", "-qp", "0", source)
+
+    convert(source, target, Enlarge(1), encoder=LOSSLESS)
+
+    assert judge.colour(target)["color_space"] == "smpte170m"
+    with Decoder(target) as decoder:
+        assert psnr_db(next(iter(decoder)).rgb, scene(*SIZE)) > 34

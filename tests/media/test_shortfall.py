@@ -1,0 +1,78 @@
+"""Files that break off are noticed from their outermost structure, before any decoding."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from framehaul.errors import TruncatedMedia
+from framehaul.media.probe import probe
+from framehaul.media.shortfall import missing_bytes
+from tests.media.clips import ffmpeg, one_second
+
+
+def test_a_whole_file_misses_nothing(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
+    """mp4 with its index last, first, or in fragments, and mkv, are whole; so is one with junk at its end."""
+    first, pieces = tmp_path / "first.mp4", tmp_path / "pieces.mp4"
+    ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-movflags", "faststart", first)
+    ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", pieces)
+    for path in (clip, first, pieces, one_second(tmp_path / "clip.mkv")):
+        whole = path.read_bytes()
+        assert missing_bytes(io.BytesIO(whole)) == 0, path.name
+        assert missing_bytes(io.BytesIO(whole + b"\xff\xfe junk")) == 0, path.name
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_a_cut_file_misses_what_was_cut(tmp_path: Path, name: str) -> None:
+    """Every byte that is cut off is counted."""
+    whole = one_second(tmp_path / name).read_bytes()
+
+    for cut in (1, 100, len(whole) // 2):
+        # An mp4 whose index lies last still promises only the box that the cut goes through.
+        assert 0 < missing_bytes(io.BytesIO(whole[:-cut])) <= cut
+
+
+def test_a_cut_mp4_says_how_many_frames_are_there(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
+    """With the index in front, the sentence is in frames."""
+    path = tmp_path / "first.mp4"
+    ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-movflags", "faststart", path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+    with pytest.raises(TruncatedMedia, match=r"first.mp4 breaks off: \d+ frames of 24 are there") as caught:
+        probe(path)
+    assert 0 < int(str(caught.value).split()[3]) < 24
+
+
+def test_a_cut_mp4_without_its_index_is_called_cut(clip: Path) -> None:
+    """With the index last nothing can be decoded, yet it is no "not a video": the person should fetch it again."""
+    clip.write_bytes(clip.read_bytes()[:-2000])
+
+    with pytest.raises(TruncatedMedia, match=r"its index is missing\. Fetch it again"):
+        probe(clip)
+
+
+def test_a_cut_mkv_is_called_cut(tmp_path: Path) -> None:
+    """mkv plays until it breaks off, which libav calls the end; the header knows better."""
+    path = one_second(tmp_path / "clip.mkv")
+    path.write_bytes(path.read_bytes()[:-2000])
+
+    with pytest.raises(TruncatedMedia, match="breaks off 2000 bytes before its header says"):
+        probe(path)
+
+
+def test_a_recording_without_a_stated_end_is_taken(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
+    """A live mkv has a Segment of unknown size; it promises nothing, so nothing is missing."""
+    path = tmp_path / "live.mkv"
+    ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-f", "matroska", "-live", "1", path)
+
+    assert missing_bytes(io.BytesIO(path.read_bytes()[:-100])) == 0
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\x1a", b"\x1a\x45\xdf\xa3", b"\x1a\x45\xdf\xa3\x00", b"\x1a\x45\xdf\xa3\x01\xff", b"\x00" * 16]
+)
+def test_a_stump_promises_nothing(head: bytes) -> None:
+    """A few bytes of a header are no promise, and no crash."""
+    assert missing_bytes(io.BytesIO(head)) == 0
