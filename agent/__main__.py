@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--insecure-loopback", action="store_true", help="plain HTTP without a token, for hand experiments"
     )
     once = commands.add_parser("run", help="do one job on this machine, without a server")
-    once.add_argument("--pipeline", required=True)
+    once.add_argument("--pipeline", default="enhance", help="enhance or copy; by default %(default)s")
     once.add_argument("--input", dest="inputs", type=Path, action="append", default=[], help="may be repeated")
     once.add_argument("--output", type=Path, required=True, help="the folder for the results")
     once.add_argument("--mode", help="short for --param mode=MODE")

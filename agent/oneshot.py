@@ -109,19 +109,28 @@ def grants_for(spec: JobSpec, told: OneShot) -> GrantSet:
     )
 
 
+# In a file, a line of progress a second is hundreds that nobody reads.
+_LINE_EVERY_S = 10.0
+
+
 class ProgressLine:
-    """One line, written over on a terminal, repeated elsewhere."""
+    """One line, written over on a terminal; elsewhere a line a stage, and one in ten seconds."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._over = out.isatty()
         self._last = ""
+        self._stage = ""
+        self._shown_at = 0.0
 
     def show(self, status: JobStatus) -> None:
         """Print where the job stands, unless that was said already."""
         line = describe(status)
-        if line == self._last:
+        stage = f"{status.state} {status.stage}"
+        too_soon = stage == self._stage and status.updated_at - self._shown_at < _LINE_EVERY_S
+        if line == self._last or (too_soon and not self._over):
             return
+        self._stage, self._shown_at = stage, status.updated_at
         padding = " " * (len(self._last) - len(line)) if self._over else ""
         self._out.write(f"\r{line}{padding}" if self._over else f"{line}\n")
         self._out.flush()

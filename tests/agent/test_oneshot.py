@@ -140,7 +140,9 @@ def test_progress_is_one_line() -> None:
     )
 
     line.show(status)
-    line.show(status)
+    line.show(status.model_copy(update={"done": 50, "updated_at": 2}))
+    line.show(status.model_copy(update={"done": 60, "updated_at": 12}))
 
-    assert out.getvalue() == "upscale: frame 48/96  24.0 fps  ETA 1:02:05\n"
+    shown = "upscale: frame 48/96  24.0 fps  ETA 1:02:05\nupscale: frame 60/96  24.0 fps  ETA 1:02:05\n"
+    assert out.getvalue() == shown, "in a file, one line in ten seconds"
     assert describe(JobStatus(state=AttemptState.DELIVERING, stage="hash", updated_at=0)) == "delivering hash"

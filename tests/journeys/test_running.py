@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulators.files import FileServer
 from tests.journeys.person import Person, eventually
 
 Blob = Callable[[str, int], Path]
@@ -127,3 +128,19 @@ def test_odd_names_make_the_whole_way(person: Person, blob: Blob, name: str) -> 
     (result,) = person.out.glob("*.bin")
     assert result.name.startswith(source.stem)
     assert result.read_bytes() == source.read_bytes()
+
+
+def test_an_address_is_fetched_by_the_machine_itself(person: Person, blob: Blob) -> None:
+    """An http input is pinned by its etag and read by the agent; a connection that breaks on the way is resumed."""
+    source = blob("far away.bin", 3_000_000)
+    with FileServer(source.parent) as server:
+        server.fault("cut_after", bytes=1_000_000)
+        address = f"{server.url}/far%20away.bin"
+
+        first = person.runs("run", address, "--pipeline", "copy", "--to", str(person.out))
+        second = person.runs("run", address, "--pipeline", "copy", "--to", str(person.out))
+
+    assert first.code == 0, first.text
+    (result,) = person.out.glob("far away_result_*.bin")
+    assert result.read_bytes() == source.read_bytes()
+    assert "Nothing is left to do." in second.text
