@@ -87,7 +87,10 @@ class AgentChannel:
         reply = await self._call(
             "GET", _job(routes.LOG, job_id), params=query, timeout=httpx.Timeout(30.0 + wait_s, connect=10.0)
         )
-        return reply.content, int(reply.headers[routes.NEXT_OFFSET_HEADER])
+        following = reply.headers.get(routes.NEXT_OFFSET_HEADER, "")
+        if not following.isdecimal():
+            raise AgentError(_odd("A log came without the offset to go on from."))
+        return reply.content, int(following)
 
     async def preview(self, job_id: str) -> bytes:
         """Fetch the before/after picture."""
@@ -116,10 +119,10 @@ class AgentChannel:
         address = routes.OUTPUT.format(job_id=job_id, slot=slot)
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         with _translated():
-            async with self._client.stream(
+            async with self._open_client().stream(
                 "GET", address, headers=headers, extensions={"sni_hostname": SERVER_NAME}
             ) as reply:
-                if reply.is_error:
+                if not reply.is_success:
                     await reply.aread()
                     raise AgentError(_problem(reply))
                 yield reply.aiter_bytes(_PIECE_BYTES)
@@ -132,12 +135,17 @@ class AgentChannel:
     async def _call(self, method: str, address: str, **options: Any) -> httpx.Response:
         headers = {"Content-Type": "application/json", **options.pop("headers", {})}
         with _translated():
-            reply = await self._client.request(
+            reply = await self._open_client().request(
                 method, address, headers=headers, extensions={"sni_hostname": SERVER_NAME}, **options
             )
-        if reply.is_error:
+        if not reply.is_success:
             raise AgentError(_problem(reply))
         return reply
+
+    def _open_client(self) -> httpx.AsyncClient:
+        if self._client.is_closed:  # by the fleet, while somebody still holds this channel
+            raise AgentUnreachable("The connection to the agent was closed.")
+        return self._client
 
 
 def pinned_context(secret: LeaseSecret) -> ssl.SSLContext:
@@ -156,8 +164,11 @@ def _read(model: type[M], reply: httpx.Response) -> M:
     try:
         return model.model_validate_json(reply.content)
     except ValidationError as exc:
-        problem = Problem(title="The agent's answer is odd.", status=502, detail=str(exc.errors()[0]["msg"]))
-        raise AgentError(problem) from exc
+        raise AgentError(_odd(str(exc.errors()[0]["msg"]))) from exc
+
+
+def _odd(detail: str) -> Problem:
+    return Problem(title="The agent's answer is odd.", status=502, detail=detail)
 
 
 def _problem(reply: httpx.Response) -> Problem:
@@ -173,7 +184,7 @@ def _translated() -> Iterator[None]:
     """The one gate through which httpx's errors leave as ours."""
     try:
         yield
-    except (httpx.TransportError, httpx.StreamError, ssl.SSLError) as exc:
+    except (httpx.RequestError, httpx.StreamError, ssl.SSLError) as exc:
         raise AgentUnreachable(f"The agent does not answer: {exc or type(exc).__name__}.") from exc
 
 

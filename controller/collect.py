@@ -20,12 +20,19 @@ _READ_BYTES = 1 << 20
 
 async def collect(desk: Desk, channel: AgentChannel, job: Job, receipt: Receipt, store: Store, folder: Uri) -> None:
     """Fetch every output, put it, and tell the agent; each step may be repeated after a crash."""
+    desk.ledger.note_receipt(job, receipt)  # before the first put: what we put is known as ours ever after
     for entry in receipt.outputs:
         target = folder.join(entry.name)
         if not await asyncio.to_thread(_already_there, store, target, entry):
             path = await _fetch(desk, channel, job, entry)
-            await asyncio.to_thread(_put, store, target, path, entry)
+            await asyncio.to_thread(_put, store, target, path, entry, _earlier(desk, job, entry))
         await channel.received(job.id, entry)
+
+
+def _earlier(desk: Desk, job: Job, entry: OutputReceipt) -> list[OutputReceipt]:
+    """List what earlier attempts at this job may have put under the same name."""
+    receipts = [attempt.receipt for attempt in desk.ledger.attempts(job.id) if attempt.attempt < job.attempt]
+    return [old for receipt in receipts if receipt for old in receipt.outputs if old.name == entry.name]
 
 
 async def _fetch(desk: Desk, channel: AgentChannel, job: Job, entry: OutputReceipt) -> Path:
@@ -33,17 +40,25 @@ async def _fetch(desk: Desk, channel: AgentChannel, job: Job, entry: OutputRecei
     await asyncio.to_thread(inbox.mkdir, parents=True, exist_ok=True)
     # Named by content, so that an earlier attempt's half is never continued with a later one's bytes.
     path = inbox / f"{entry.sha256}.part"
-    have = path.stat().st_size if path.exists() else 0
+    resumed = path.exists()
+    have = path.stat().st_size if resumed else 0
     if have < entry.size:
         async with channel.output(job.id, entry.slot, have) as pieces:
             with path.open("ab") as file:
                 async for piece in pieces:
                     await asyncio.to_thread(file.write, piece)
                     have += len(piece)
+                    if have > entry.size:
+                        break  # no more than was promised, and paid for in disk
                     desk.observer.on_transfer(job, f"fetching {entry.name}", have, entry.size)
     elif entry.size == 0:
         path.touch()
-    await asyncio.to_thread(_check, path, entry)
+    try:
+        await asyncio.to_thread(_check, path, entry)
+    except ProofFailed:
+        if not resumed:
+            raise
+        return await _fetch(desk, channel, job, entry)  # the half from before was bad: once more, from nothing
     return path
 
 
@@ -57,18 +72,27 @@ def _check(path: Path, entry: OutputReceipt) -> None:
         raise ProofFailed(f"{entry.name} arrived damaged: it is not what the receipt says.")
 
 
-def _put(store: Store, target: Uri, path: Path, entry: OutputReceipt) -> None:
+def _put(store: Store, target: Uri, path: Path, entry: OutputReceipt, earlier: list[OutputReceipt]) -> None:
     try:
         store.put(target, path)
-    except AlreadyExists:
-        # Ours, from before a crash, or somebody else's: the digests tell.
-        prove(store, target, entry, VerifyMode.FULL)
+    except AlreadyExists as exc:
+        if not any(_holds(store, target, old) for old in earlier):
+            raise ProofFailed(
+                f"Something else lies at {target}, and is not replaced.",
+                advice="Move it away, or name another folder with --to.",
+            ) from exc
+        store.put(target, path, replace=True)  # ours, from a machine that was lost before all of it was home
     path.unlink(missing_ok=True)
 
 
 def _already_there(store: Store, target: Uri, entry: OutputReceipt) -> bool:
-    """Say whether a run before a crash put exactly this; something else under the name is an error."""
-    if next(iter(store.list(target)), None) is None:
+    """Say whether a run before a crash put exactly this."""
+    return next(iter(store.list(target)), None) is not None and _holds(store, target, entry)
+
+
+def _holds(store: Store, target: Uri, entry: OutputReceipt) -> bool:
+    try:
+        prove(store, target, entry, VerifyMode.FULL)
+    except ProofFailed:
         return False
-    prove(store, target, entry, VerifyMode.FULL)
     return True

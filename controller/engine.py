@@ -26,6 +26,7 @@ JOBS_AHEAD = 2
 MAX_BOOT_FAILURES = 3
 _ON_LEASE = frozenset({JobState.ASSIGNED})
 _HOME = frozenset({JobState.DELIVERED, JobState.VERIFIED})
+_UNDER_WAY = _ON_LEASE | _HOME
 _ENDING = frozenset({LeaseState.DESTROYING, LeaseState.GONE})
 
 
@@ -149,8 +150,10 @@ class Engine:
         ]
         leases = fleet.leases()
         limit = max((int(batches[job.batch_id].options.get("max_instances", 1)) for job in jobs), default=0)
-        if not jobs or len(leases) >= min(limit, len(jobs)):
-            return ""
+        if len(leases) >= min(limit, len(jobs)) or not any(job.state is JobState.PLANNED for job in jobs):
+            return (
+                ""  # also where every job is on a machine already: a further one would go at once, and be missed again
+            )
         failure = self._boot_failures(fleet.name, known_dead)
         if failure:
             return failure
@@ -256,22 +259,22 @@ class Engine:
 
     def _boot_failures(self, name: str, known_dead: set[str]) -> str:
         """Stop renting after several machines in a row never worked."""
-        dead = self._never_ready(name, known_dead)
+        dead = self._never_ready(name, known_dead, in_a_row=True)
         if len(dead) < MAX_BOOT_FAILURES:
             return ""
         return f"{len(dead)} machines of {name} never became ready; the last: {dead[-1].message or dead[-1].reason}"
 
-    def _never_ready(self, name: str, known_dead: set[str]) -> list[Lease]:
-        """List the latest machines in a row that never worked; one that did ends the row."""
-        row: list[Lease] = []
+    def _never_ready(self, name: str, known_dead: set[str], *, in_a_row: bool = False) -> list[Lease]:
+        """List the machines that never worked; those `in_a_row` came after the last one that did."""
+        found: list[Lease] = []
         for lease in self._desk.ledger.leases():
             if lease.provider != name or lease.id in known_dead:
                 continue
-            if lease.ready_at is not None:
-                row.clear()
-            elif lease.state is LeaseState.GONE:
-                row.append(lease)
-        return row
+            if lease.ready_at is None and lease.state is LeaseState.GONE:
+                found += [lease] if lease.reason is not LeaseReason.WORK_DONE else []
+            elif lease.ready_at is not None and in_a_row:
+                found.clear()
+        return found
 
     def _drained(self, lease: Lease, batches: dict[str, Batch]) -> bool:
         """Say whether every batch that could use this lease was asked to stop."""
@@ -310,7 +313,7 @@ class Engine:
         if not task.cancelled() and task.exception() is not None:
             # A bug of ours must not become silence: the loop sees it at its next tick.
             self._bug = task.exception()
-        elif not (task.cancelled() or job_id in self._tasks) and self._desk.ledger.job(job_id).state in _ON_LEASE | _HOME:
+        elif not task.cancelled() and job_id not in self._tasks and self._desk.ledger.job(job_id).state in _UNDER_WAY:
             self._abandoned.add(job_id)  # asked to stop now, and machine or store do not answer: the machine goes
         self.nudge()
 

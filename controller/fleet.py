@@ -152,6 +152,8 @@ class Fleet:
             await self._miss(lease, "The instance vanished while it started.")
         elif instance.state is InstanceState.EXITED:
             self._end(lease, LeaseReason.GATE_FAILED, f"The agent did not stay up. {instance.detail}".strip())
+        elif not self._busy(lease.id) and not self._wanted(lease):
+            self._end(lease, LeaseReason.WORK_DONE, "")  # stopped, or done by others, before it was up
         elif instance.address is not None and await self._answers(lease, instance.address):
             self._move(lease, _S.READY, ready_at=lease.ready_at or self._desk.clock.now())
             await self._heartbeat(self._desk.ledger.lease(lease.id))

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 from framehaul.contract.naming import DONE_PREFIX, check_file_name
 from framehaul.contract.pipeline import Takes
 from framehaul.contract.uris import Uri, parse_uri
-from framehaul.errors import InputError, MediaError, NotFound
+from framehaul.errors import InputError, MediaError, NotFound, StoreError
 from framehaul.media.probe import MediaInfo, probe
 from framehaul.storage.base import Entry, Store, open_store, pinned
 
@@ -42,7 +42,8 @@ class Refusal:
 
 
 def find_sources(inputs: Sequence[str], takes: Takes, target: Uri) -> Iterator[Source | Refusal]:
-    """Walk every input; what lies in the output folder is never an input. InputError when a name leads nowhere."""
+    """Walk every input, each once; what lies in the output folder is none. InputError when a name leads nowhere."""
+    seen: set[str] = set()
     for text in inputs:
         root = parse_uri(text)
         store = open_store(root)
@@ -52,7 +53,9 @@ def find_sources(inputs: Sequence[str], takes: Takes, target: Uri) -> Iterator[S
             if not named and _skipped(entry.uri, root, takes, target):
                 continue
             found = True
-            yield _pin(store, entry, root)
+            if str(entry.uri) not in seen:
+                seen.add(str(entry.uri))
+                yield _pin(store, entry, root)
         if not found:
             raise _nothing_there(root, takes)
 
@@ -73,6 +76,10 @@ def _pin(store: Store, entry: Entry, root: Uri) -> Source | Refusal:
         return Refusal(str(entry.uri), f"{exc}")
     except NotFound:
         return Refusal(str(entry.uri), "it vanished while the folder was read")
+    except StoreError as exc:
+        if exc.retryable:
+            raise  # the store is down: that says nothing of this one input
+        return Refusal(str(entry.uri), str(exc))
     return Source(entry.uri, entry.uri.name, _below(entry.uri, root), entry.size, entry.fingerprint)
 
 

@@ -68,14 +68,14 @@ def make_plan(
     digest = params_digest(pipeline.name, raw, pipeline.model_sha256(params))
     plan = Plan(pipeline.name, raw, digest, target, settings.provider, now)
     markers = set() if settings.redo else _markers(target)
-    busy = {(job.fingerprint, batch.params_digest, batch.target): job for batch, job in _open_jobs(ledger)}
+    busy = {(job.fingerprint, batch.params_digest, _place(batch.target)): job for batch, job in _open_jobs(ledger)}
     names: set[str] = set()
     for found in find_sources(settings.inputs, pipeline.takes, target):
         if isinstance(found, Refusal):
             plan.refused.append(found)
             continue
         tell(found.name)
-        running = busy.get((found.fingerprint, digest, str(target)))
+        running = busy.get((found.fingerprint, digest, _place(settings.to)))
         if running is not None:
             plan.under_way.append((found, running))
         elif done_marker(found.fingerprint, digest) in markers:
@@ -133,6 +133,11 @@ def _markers(target: Uri) -> set[str]:
     store, base = open_store(target), target.join("")
     prefix = len(base.key)
     return {entry.uri.key[prefix:] for entry in store.list(target.join(DONE_PREFIX))}
+
+
+def _place(address: str) -> str:
+    """Spell an output folder in one way, with or without a slash at its end."""
+    return str(parse_uri(address).join(""))
 
 
 def _open_jobs(ledger: Ledger) -> list[tuple[Batch, Job]]:

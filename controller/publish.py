@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
+
 from controller.desk import Desk
+from controller.errors import ProofFailed
 from controller.ledger import Batch, Job
 from framehaul.contract.manifest import Manifest
 from framehaul.contract.naming import done_marker
@@ -33,13 +36,22 @@ def publish(desk: Desk, batch: Batch, job: Job, store: Store, folder: Uri) -> No
     desk.ledger.move_job(job.id, JobState.PUBLISHED, figures=figures)
 
 
-def _figures(job: Job, store: Store, folder: Uri) -> dict[str, Any]:
-    """Read the manifest where it now lies: what the report tells must be what was delivered."""
+def read_manifest(job: Job, store: Store, folder: Uri) -> Manifest:
+    """Read the manifest where it now lies; ProofFailed when it is none. It was written on a stranger's machine."""
     assert job.receipt is not None
-    raw = b"".join(store.get(folder.join(job.receipt.output(MANIFEST_SLOT).name)))
-    manifest = Manifest.model_validate_json(raw)
+    uri = folder.join(job.receipt.output(MANIFEST_SLOT).name)
+    try:
+        return Manifest.model_validate_json(b"".join(store.get(uri)))
+    except ValidationError as exc:
+        raise ProofFailed(f"{uri} is no manifest: {exc.errors()[0]['msg']}.") from exc
+
+
+def _figures(job: Job, store: Store, folder: Uri) -> dict[str, Any]:
+    """Tell of the job what was delivered with it."""
+    assert job.receipt is not None
+    manifest = read_manifest(job, store, folder)
     seconds = manifest.finished_at - manifest.started_at
-    frames = manifest.details.get("frames_out")
+    frames, fps = manifest.details.get("frames_out"), manifest.details.get("fps")
     figures: dict[str, Any] = {
         "seconds": seconds,
         "stage_seconds": manifest.stage_seconds,
@@ -48,5 +60,5 @@ def _figures(job: Job, store: Store, folder: Uri) -> dict[str, Any]:
         "uris": {entry.slot: str(folder.join(entry.name)) for entry in job.receipt.outputs},
     }
     if isinstance(frames, int):
-        figures |= {"frames": frames, "fps": manifest.details.get("fps")}
+        figures |= {"frames": frames, "fps": fps if isinstance(fps, int | float) else None}
     return figures

@@ -45,9 +45,11 @@ class Settings(BaseModel):
 
 def load_settings(config: Path | None, given: dict[str, Any]) -> Settings:
     """Merge what was given on the command line over the file; ConfigError says where either is wrong."""
-    merged = {**_read_config(config), **{key: value for key, value in given.items() if value is not None}}
-    if "params" in given and given["params"] is not None:
-        merged["params"] = {**_read_config(config).get("params", {}), **given["params"]}
+    said = _read_config(config)
+    merged = {**said, **{key: value for key, value in given.items() if value is not None}}
+    held = said.get("params", {})
+    if given.get("params") is not None:
+        merged["params"] = {**held, **given["params"]} if isinstance(held, dict) else held  # judged below
     try:
         return Settings.model_validate(merged)
     except ValidationError as exc:

@@ -13,7 +13,7 @@ from controller.errors import AgentError, AgentUnreachable, ProofFailed
 from controller.ledger import Batch, Job
 from controller.ledger.rows import WishWord
 from controller.orders import INPUT_SLOT, grants_for
-from controller.publish import publish
+from controller.publish import publish, read_manifest
 from controller.verify import VerifyMode, prove
 from framehaul.atomic import write_atomic
 from framehaul.contract.routes import LOG_STREAMS
@@ -189,6 +189,7 @@ class Shipment:
             mode = VerifyMode(batch.options.get("verify", VerifyMode.SAMPLE))
             for entry in job.receipt.outputs:
                 await asyncio.to_thread(prove, store, folder.join(entry.name), entry, mode)
+            await asyncio.to_thread(read_manifest, job, store, folder)
             self._desk.observer.on_job(self._desk.ledger.move_job(self._id, JobState.VERIFIED))
         await asyncio.to_thread(publish, self._desk, batch, self._job, store, folder)
         self._desk.observer.on_job(self._job)

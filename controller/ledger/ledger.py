@@ -26,6 +26,7 @@ from controller.ledger.rows import (
     lease_from,
 )
 from framehaul.clock import Clock
+from framehaul.contract.receipt import Receipt
 from framehaul.contract.states import (
     JOB_MOVES,
     LEASE_MOVES,
@@ -163,6 +164,16 @@ class Ledger:
                 update(table)
                 .where(table.c.job_id == job.id, table.c.attempt == job.attempt, table.c.ended_at.is_(None))
                 .values(ended_at=self._clock.now(), state=state, reason=reason, message=message)
+            )
+
+    def note_receipt(self, job: Job, receipt: Receipt) -> None:
+        """Write what the present attempt promises, before any of it is put into the store."""
+        table = schema.attempts
+        with self._writing() as db:
+            db.execute(
+                update(table)
+                .where(table.c.job_id == job.id, table.c.attempt == job.attempt)
+                .values(receipt=receipt.model_dump(mode="json"))
             )
 
     def attempts(self, job_id: str) -> list[Attempt]:

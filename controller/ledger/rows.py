@@ -89,6 +89,7 @@ class Attempt:
     state: AttemptState | None
     reason: AttemptReason | None
     message: str | None
+    receipt: Receipt | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,7 @@ def attempt_from(row: Mapping[str, Any]) -> Attempt:
             **row,
             "state": None if row["state"] is None else AttemptState(row["state"]),
             "reason": None if row["reason"] is None else AttemptReason(row["reason"]),
+            "receipt": None if row["receipt"] is None else Receipt.model_validate(row["receipt"]),
         }
     )
 

@@ -70,6 +70,7 @@ attempts = Table(
     Column("state", String),
     Column("reason", String),
     Column("message", String),
+    Column("receipt", JSON),
 )
 
 leases = Table(

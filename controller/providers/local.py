@@ -16,7 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,9 @@ class LocalProvider:
 
     async def offers(self, needs: Needs) -> list[Offer]:
         """Offer this machine, if its disk can hold the work."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        free_gb = shutil.disk_usage(self._folder).free / 1e9
+        with _disk_errors():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            free_gb = shutil.disk_usage(self._folder).free / 1e9
         if free_gb < needs.disk_gb:
             return []
         return [Offer("this-machine", "this-machine", "this machine", 0.0, disk_gb=free_gb)]
@@ -69,8 +70,9 @@ class LocalProvider:
     async def rent(self, offer: Offer, order: RentOrder) -> str:
         """Make the folder, then start an agent in it."""
         home = self._home(order.label)
-        home.mkdir(parents=True, mode=0o700)
-        await self._spawn(order.label, order.secret.hex())
+        with _disk_errors():
+            home.mkdir(parents=True, mode=0o700)
+            await self._spawn(order.label, order.secret.hex())
         return order.label
 
     async def instances(self) -> list[Instance]:
@@ -84,8 +86,9 @@ class LocalProvider:
         if not self._home(ref).is_dir():
             raise ProviderError(f"There is no instance {ref} to start.")
         if not (await asyncio.to_thread(self._processes)).get(ref):
-            (self._home(ref) / "port.json").unlink(missing_ok=True)
-            await self._spawn(ref, (self._home(ref) / "secret").read_text())
+            with _disk_errors():
+                (self._home(ref) / "port.json").unlink(missing_ok=True)
+                await self._spawn(ref, (self._home(ref) / "secret").read_text())
 
     async def destroy(self, ref: str) -> None:
         """Kill every process of the instance, then remove its folder."""
@@ -148,10 +151,10 @@ class LocalProvider:
         if not processes:
             return Instance(label, label, InstanceState.EXITED, None, self._last_words(label))
         try:
-            port = json.loads((self._folder / label / "port.json").read_text())["port"]
-        except (OSError, ValueError, KeyError):
+            port = int(json.loads((self._folder / label / "port.json").read_text())["port"])
+        except (OSError, ValueError, KeyError, TypeError):
             return Instance(label, label, InstanceState.STARTING, None)
-        return Instance(label, label, InstanceState.RUNNING, ("127.0.0.1", int(port)))
+        return Instance(label, label, InstanceState.RUNNING, ("127.0.0.1", port))
 
     def _last_words(self, label: str) -> str:
         try:
@@ -176,6 +179,15 @@ class LocalProvider:
 
 
 _REAPED: list[subprocess.Popen[bytes]] = []
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Let what the disk refuses be an error of this cloud: a purchase that failed, not a fault of the program."""
+    try:
+        yield
+    except OSError as exc:
+        raise ProviderError(f"This machine's disk refuses: {exc}.") from exc
 
 
 def open_provider(options: Mapping[str, Any], *, state: Path, clock: Clock) -> LocalProvider:

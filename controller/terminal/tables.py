@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from controller.ledger import Job, Lease, Ledger
 from controller.planning import Plan, PlannedJob
@@ -19,7 +20,7 @@ def show_plan(console: Console, plan: Plan) -> None:
     if plan.jobs:
         table = _table("input", "video", "frames", "size", "becomes")
         for job in plan.jobs:
-            table.add_row(plain(job.source.folder + job.source.name), *_plan_cells(job))
+            _row(table, plain(job.source.folder + job.source.name), *_plan_cells(job))
         console.print(table)
     for refusal in plan.refused:
         say(console, f"Refused: {place(parse_uri(refusal.uri))}: {refusal.why}")
@@ -41,14 +42,14 @@ def show_running(console: Console, ledger: Ledger, now: float, *, everything: bo
     if leases:
         table = _table("lease", "machine", "state", "since", "$/h", "so far", "instance")
         for lease in leases:
-            table.add_row(*_lease_cells(lease, now))
+            _row(table, *_lease_cells(lease, now))
         console.print(table)
     jobs = ledger.jobs() if everything else ledger.open_jobs()
     if jobs:
         table = _table("job", "input", "state", "why", "attempt", "lease")
         for job in jobs:
             why = "" if job.reason == "none" else f"{job.reason} {plain(job.message)}".strip()
-            table.add_row(job.id, plain(job.name), str(job.state), why, str(job.attempt or ""), job.lease_id or "")
+            _row(table, job.id, plain(job.name), str(job.state), why, str(job.attempt or ""), job.lease_id or "")
         console.print(table)
     per_hour = sum(lease.dollars_per_hour for lease in leases)
     if leases:
@@ -64,7 +65,7 @@ def show_report(console: Console, results: dict[str, Any], results_at: str, *, o
     jobs = results["jobs"]
     table = _table("input", "state", "frames", "seconds", "fps", "result")
     for job in jobs:
-        table.add_row(*_report_cells(job))
+        _row(table, *_report_cells(job))
     console.print(table)
     verified = sum(job["state"] == JobState.PUBLISHED for job in jobs)
     say(console, f"{verified} of {counted(len(jobs), 'result')} verified against the store; cost {_cost(results)}.")
@@ -92,6 +93,11 @@ def _table(*headers: str) -> Table:
     for header in headers:
         table.add_column(header, overflow="fold")
     return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    """Add a row of cells as they are: rich would take [brackets] in a name for its markup, and stumble over some."""
+    table.add_row(*map(Text, cells))
 
 
 def _plan_cells(job: PlannedJob) -> list[str]:

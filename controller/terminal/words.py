@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
+_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
 
 def plain(text: str) -> str:
     """Make a name harmless: control characters (colours, newlines, bells) become visible marks."""
-    return "".join("�" if unicodedata.category(char) in {"Cc", "Cf", "Cs"} else char for char in text)
+    return "".join("�" if unicodedata.category(char) in _UNSHOWN else char for char in text)
 
 
 def size_words(count: float | None) -> str:
@@ -15,7 +17,7 @@ def size_words(count: float | None) -> str:
     if count is None:
         return "?"
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
+        if count < 999.95 or unit == "TB":  # what would be written as 1000.0 belongs to the next unit
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
@@ -25,9 +27,11 @@ def time_words(seconds: float | None) -> str:
     """Write a span of time."""
     if seconds is None:
         return "?"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(int(seconds), 60)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)

@@ -1,0 +1,1 @@
+"""Tests of controller: the laptop's side."""

@@ -1,0 +1,92 @@
+"""Logs: found by whatever a person calls a job, read from the copy once the machine is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from controller.desk import Desk
+from controller.errors import ConfigError
+from controller.logs import find_job, follow
+from framehaul.contract.states import JobState
+from tests.controller.clouds import Cloud
+from tests.controller.desks import SPEC, a_batch, a_job_row, a_lease
+from tests.controller.hours import Hours, ended, everybody_waits
+
+
+def keep(desk: Desk, text: bytes, stream: str = "progress") -> Path:
+    """Keep a log as a finished shipment does."""
+    path = desk.state.logs("b-1-00001") / f"{stream}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text)
+    return path
+
+
+async def read(desk: Desk, cloud: Cloud, *, stream: str = "progress", keep_on: bool = False) -> bytes:
+    """Read a log to its end."""
+    job = desk.ledger.job("b-1-00001")
+    return b"".join([piece async for piece in follow(desk, cloud, job, stream, keep_on=keep_on)])
+
+
+@pytest.mark.parametrize("text", ["b-1-00002", "00002", "2", "clip2.mp4"])
+def test_a_job_is_found_by_what_a_person_calls_it(desk: Desk, text: str) -> None:
+    """Its id, the end of it, its input's name."""
+    desk.ledger.add_batch(a_batch(), [a_job_row(number=1), a_job_row(number=2)])
+
+    assert find_job(desk.ledger, text).id == "b-1-00002"
+
+
+def test_of_several_the_latest_is_meant(desk: Desk) -> None:
+    """A file that was worked on twice."""
+    for number in (1, 2):
+        desk.ledger.add_batch(a_batch(f"b-{number}", created_at=number), [a_job_row(f"b-{number}", created_at=number)])
+
+    assert find_job(desk.ledger, "clip1.mp4").id == "b-2-00001"
+
+
+def test_a_job_that_is_unknown_is_a_mistake_of_the_command(desk: Desk) -> None:
+    """It says where the names can be seen."""
+    with pytest.raises(ConfigError, match=r"knows no job 'clip9\.mp4'") as told:
+        find_job(desk.ledger, "clip9.mp4")
+
+    assert "framehaul ps" in told.value.advice
+
+
+@pytest.mark.parametrize("keep_on", [False, True])
+async def test_the_copy_is_read_when_the_machine_is_gone(desk: Desk, cloud: Cloud, keep_on: bool) -> None:
+    """The stream that was asked for, whole, once; following it ends there."""
+    desk.ledger.add_batch(a_batch(), [a_job_row(state=JobState.PUBLISHED)])
+    keep(desk, b"one\ntwo\n")
+    keep(desk, b"printed\n", "stdout")
+
+    assert await read(desk, cloud, keep_on=keep_on) == b"one\ntwo\n"
+    assert await read(desk, cloud, stream="stdout", keep_on=keep_on) == b"printed\n"
+
+
+async def test_a_job_without_a_log_has_none(desk: Desk, cloud: Cloud) -> None:
+    """Whoever does not follow it gets nothing, at once."""
+    desk.ledger.add_batch(a_batch(), [a_job_row()])
+
+    assert await read(desk, cloud) == b""
+
+
+async def test_following_waits_for_a_job_that_waits(desk: Desk, cloud: Cloud, clock: Hours) -> None:
+    """Until it has left its machine: then the copy is there."""
+    desk.ledger.add_batch(a_batch(), [a_job_row()])
+    reading = asyncio.create_task(read(desk, cloud, keep_on=True))
+    await clock.pass_by(30.0)
+    await everybody_waits()
+    assert not reading.done()
+
+    job = desk.ledger.begin_attempt(desk.ledger.job("b-1-00001"), a_lease(), SPEC)
+    desk.ledger.intend_lease(a_lease())
+    await clock.pass_by(5.0)
+    keep(desk, b"the whole story\n")
+    desk.ledger.move_job(job.id, JobState.DELIVERED)
+    await clock.pass_by(5.0)
+
+    assert reading.done()
+    assert reading.result() == b"the whole story\n"
+    await ended(reading)
