@@ -25,6 +25,8 @@ from framehaul.errors import InputError
 M = TypeVar("M", bound=BaseModel)
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+# The fleet asks one machine after another: a frozen one must not hold up the rest for long.
+_SHORT = httpx.Timeout(5.0)
 _PIECE_BYTES = 1 << 20
 # One PUT carries at most this much of an input, so that a broken connection costs little.
 _INPUT_SPAN_BYTES = 64 << 20
@@ -58,7 +60,7 @@ class AgentChannel:
 
     async def health(self) -> Health:
         """Ask whether it can take work."""
-        return _read(Health, await self._call("GET", routes.HEALTH))
+        return _read(Health, await self._call("GET", routes.HEALTH, timeout=_SHORT))
 
     async def info(self) -> Info:
         """Ask what it is."""
@@ -98,11 +100,11 @@ class AgentChannel:
 
     async def heartbeat(self, order: LeaseOrder) -> LeaseView:
         """Say that the controller lives."""
-        return _read(LeaseView, await self._call("POST", routes.LEASE, content=order.canonical()))
+        return _read(LeaseView, await self._call("POST", routes.LEASE, content=order.canonical(), timeout=_SHORT))
 
     async def drain(self) -> LeaseView:
         """Take no new jobs."""
-        return _read(LeaseView, await self._call("POST", routes.DRAIN))
+        return _read(LeaseView, await self._call("POST", routes.DRAIN, timeout=_SHORT))
 
     async def put_input(self, job_id: str, slot: str, path: Path, *, offset: int, total: int) -> None:
         """Send the next span of an input, from `offset` on: at most 64 MiB of it."""

@@ -11,11 +11,14 @@ from controller.errors import ProofFailed
 from controller.ledger import Job
 from controller.verify import VerifyMode, prove
 from framehaul.contract.receipt import ChunkHasher, OutputReceipt, Receipt
+from framehaul.contract.states import AttemptState
 from framehaul.contract.uris import Uri
 from framehaul.errors import AlreadyExists
 from framehaul.storage.base import Store
 
 _READ_BYTES = 1 << 20
+_MORE_TRIES = 2
+_MOVE_IT = "Move it away."
 
 
 async def collect(desk: Desk, channel: AgentChannel, job: Job, receipt: Receipt, store: Store, folder: Uri) -> None:
@@ -25,23 +28,28 @@ async def collect(desk: Desk, channel: AgentChannel, job: Job, receipt: Receipt,
         target = folder.join(entry.name)
         if not await asyncio.to_thread(_already_there, store, target, entry):
             path = await _fetch(desk, channel, job, entry)
-            await asyncio.to_thread(_put, store, target, path, entry, _earlier(desk, job, entry))
+            await asyncio.to_thread(_put, desk, job, store, target, path, entry)
         await channel.received(job.id, entry)
 
 
-def _earlier(desk: Desk, job: Job, entry: OutputReceipt) -> list[OutputReceipt]:
-    """List what earlier attempts at this job may have put under the same name."""
-    receipts = [attempt.receipt for attempt in desk.ledger.attempts(job.id) if attempt.attempt < job.attempt]
-    return [old for receipt in receipts if receipt for old in receipt.outputs if old.name == entry.name]
+def _is_ours(desk: Desk, job: Job, entry: OutputReceipt, store: Store, target: Uri) -> bool:
+    """Say whether an earlier attempt at this job put what lies there, whole, or damaged since."""
+    for attempt in desk.ledger.attempts(job.id):
+        if attempt.attempt >= job.attempt or attempt.receipt is None:
+            continue
+        for old in attempt.receipt.outputs:
+            delivered = attempt.state is AttemptState.DELIVERED
+            if old.name == entry.name and (delivered or _holds(store, target, old)):
+                return True
+    return False
 
 
-async def _fetch(desk: Desk, channel: AgentChannel, job: Job, entry: OutputReceipt) -> Path:
+async def _fetch(desk: Desk, channel: AgentChannel, job: Job, entry: OutputReceipt, tries: int = _MORE_TRIES) -> Path:
     inbox = desk.state.inbox(job.id)
     await asyncio.to_thread(inbox.mkdir, parents=True, exist_ok=True)
     # Named by content, so that an earlier attempt's half is never continued with a later one's bytes.
     path = inbox / f"{entry.sha256}.part"
-    resumed = path.exists()
-    have = path.stat().st_size if resumed else 0
+    have = path.stat().st_size if path.exists() else 0
     if have < entry.size:
         async with channel.output(job.id, entry.slot, have) as pieces:
             with path.open("ab") as file:
@@ -56,9 +64,9 @@ async def _fetch(desk: Desk, channel: AgentChannel, job: Job, entry: OutputRecei
     try:
         await asyncio.to_thread(_check, path, entry)
     except ProofFailed:
-        if not resumed:
+        if tries == 0:
             raise
-        return await _fetch(desk, channel, job, entry)  # the half from before was bad: once more, from nothing
+        return await _fetch(desk, channel, job, entry, tries - 1)  # once more, from nothing: the machine has it still
     return path
 
 
@@ -72,15 +80,13 @@ def _check(path: Path, entry: OutputReceipt) -> None:
         raise ProofFailed(f"{entry.name} arrived damaged: it is not what the receipt says.")
 
 
-def _put(store: Store, target: Uri, path: Path, entry: OutputReceipt, earlier: list[OutputReceipt]) -> None:
+def _put(desk: Desk, job: Job, store: Store, target: Uri, path: Path, entry: OutputReceipt) -> None:
     try:
         store.put(target, path)
     except AlreadyExists as exc:
-        if not any(_holds(store, target, old) for old in earlier):
-            raise ProofFailed(
-                f"Something else lies at {target}, and is not replaced.",
-                advice="Move it away, or name another folder with --to.",
-            ) from exc
+        if not _is_ours(desk, job, entry, store, target):
+            # Not a failed proof: the result is whole, and waits until its place is free.
+            raise AlreadyExists(f"Something else lies at {target}, and is not replaced.", advice=_MOVE_IT) from exc
         store.put(target, path, replace=True)  # ours, from a machine that was lost before all of it was home
     path.unlink(missing_ok=True)
 

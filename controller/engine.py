@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from controller.channel import AgentChannel
 from controller.desk import Desk
@@ -34,8 +34,19 @@ class Engine:
     """Carry out what the ledger wishes. Only the holder of the state folder's lock runs one."""
 
     def __init__(
-        self, desk: Desk, open_provider: Callable[[str], Provider], open_channel: OpenChannel = AgentChannel
+        self,
+        desk: Desk,
+        open_provider: Callable[[str], Provider],
+        open_channel: OpenChannel = AgentChannel,
+        *,
+        also: Collection[str] = (),
+        only: Collection[str] | None = None,
+        seen: set[str] | None = None,
     ) -> None:
+        """Look at the clouds in `also` too; hand out jobs of the batches in `only`; name living leases in `seen`."""
+        self._also = also
+        self._only = only
+        self._seen = set() if seen is None else seen
         self._desk = desk
         self._open_provider = open_provider
         self._open_channel = open_channel
@@ -75,13 +86,15 @@ class Engine:
         jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
         # Before the leases are judged: after a restart, a machine whose job has no task yet must not look idle.
         self._resume_shipments(jobs, batches)
-        for name in sorted({batch.provider for batch in batches.values()} | self._lease_providers()):
+        for name in sorted({batch.provider for batch in batches.values()} | self._lease_providers() | {*self._also}):
             await self._reconcile(self._fleet(name), jobs, batches)
         jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
         self._exclude_exhausted(self._runnable(jobs, batches))
         jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
         stuck = await self._hand_out(jobs, batches, known_dead)
         alive = ledger.leases(alive=True)
+        self._seen.clear()
+        self._seen.update(lease.ref or lease.label for lease in alive)
         idle = not self._tasks and not alive
         if idle and stuck:
             raise NothingFits(stuck, advice="Nothing is running; the jobs wait in the ledger: framehaul resume.")
@@ -183,7 +196,8 @@ class Engine:
                 self._exclude(job, f"Tried {len(tries)} times. {job.message}")
 
     def _exclude(self, job: Job, message: str) -> None:
-        moved = self._desk.ledger.move_job(job.id, JobState.EXCLUDED, JobReason.ATTEMPT_FAILED, message=message.strip())
+        reason = job.reason if job.reason is JobReason.PROOF_FAILED else JobReason.ATTEMPT_FAILED
+        moved = self._desk.ledger.move_job(job.id, JobState.EXCLUDED, reason, message=message.strip())
         self._desk.observer.on_job(moved)
 
     def _nothing_fits(self, name: str, offers: list[Offer], jobs: list[Job]) -> str:
@@ -236,9 +250,12 @@ class Engine:
             job
             for job in jobs
             if job.batch_id in batches
-            and (job.state in _ON_LEASE or job.state is JobState.PLANNED)
+            and (job.state in _ON_LEASE or (job.state is JobState.PLANNED and self._may_start(job)))
             and batches[job.batch_id].wish is WishWord.RUN
         ]
+
+    def _may_start(self, job: Job) -> bool:
+        return self._only is None or job.batch_id in self._only
 
     def _waiting_for(self, lease: Lease, jobs: list[Job], batches: dict[str, Batch]) -> list[Job]:
         """Planned jobs that this lease may take."""

@@ -8,6 +8,7 @@ FramehaulError
     │   └── ProviderUnavailable   (retry) it does not answer
     ├── AgentError             an agent answered with a problem
     │   └── AgentUnreachable      (retry) it does not answer
+    ├── LedgerError            the ledger cannot be read or written
     ├── ProofFailed            what lies in the store is not what the receipt promises
     └── StillBilling           something could not be proven gone; `unpaid` names it
 """
@@ -82,6 +83,10 @@ class AgentUnreachable(ControllerError):
     """Raised when an agent does not answer; later may work."""
 
     retryable = True
+
+
+class LedgerError(ControllerError):
+    """Raised when the ledger cannot be read or written: damaged, locked by others, or its disk is full."""
 
 
 class ProofFailed(ControllerError):

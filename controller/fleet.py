@@ -23,6 +23,7 @@ HEARTBEAT_EVERY_S = 15.0
 # A cut link is no lost machine: this long it may last before the machine is given up and destroyed.
 SILENT_S = 600.0
 MAX_RESTARTS = 2
+_ENDS_BEFORE_WORDS = 3
 # What one unanswered question adds to a silence at most: hours in which the laptop slept are not silence.
 _SILENT_STEP_S = 60.0
 OpenChannel = Callable[[tuple[str, int], LeaseSecret], AgentChannel]
@@ -62,6 +63,7 @@ class Fleet:
         self._busy = busy  # whether a job is still on its way on this lease
         self._open_channel = open_channel
         self._channels: dict[str, tuple[tuple[str, int], AgentChannel]] = {}
+        self._refused_ends: dict[str, int] = {}
         self._discarded: list[AgentChannel] = []
         self._absent: dict[str, _Absence] = {}
         self._silences: dict[str, _Silence] = {}
@@ -150,6 +152,8 @@ class Fleet:
     async def _boot(self, lease: Lease, instance: Instance | None) -> None:
         if instance is None:
             await self._miss(lease, "The instance vanished while it started.")
+        elif instance.state is InstanceState.EXITED and lease.ready_at is not None:
+            await self._revive(lease, instance)  # it worked before: what it finished lies on its disk
         elif instance.state is InstanceState.EXITED:
             self._end(lease, LeaseReason.GATE_FAILED, f"The agent did not stay up. {instance.detail}".strip())
         elif not self._busy(lease.id) and not self._wanted(lease):
@@ -189,12 +193,14 @@ class Fleet:
 
     async def _revive(self, lease: Lease, instance: Instance) -> None:
         """Start an agent that exited on the disk that it had: finished results lie there."""
-        if lease.restarts >= MAX_RESTARTS or lease.state is _S.DRAINING:
+        if lease.restarts >= MAX_RESTARTS or not (self._busy(lease.id) or self._wanted(lease)):
             self._end(lease, LeaseReason.LOST, f"The agent exited. {instance.detail}".strip())
             return
         self._desk.observer.say(f"The agent on {lease.gpu} exited; starting it again. {instance.detail}".strip())
         until = self._desk.clock.now() + self.provider.boot_timeout_s
-        self._move(lease, _S.BOOTING, restarts=lease.restarts + 1, boot_deadline=until)
+        self._desk.ledger.note_lease(lease.id, restarts=lease.restarts + 1, boot_deadline=until)
+        if lease.state is not _S.BOOTING:
+            self._move(lease, _S.BOOTING)
         await self.provider.start(instance.ref)
 
     async def _destroy(self, lease: Lease, instance: Instance | None) -> None:
@@ -202,13 +208,21 @@ class Fleet:
             await self.provider.destroy(instance.ref)
             listed = {found.label for found in await self.provider.instances()}
             if lease.label in listed:
+                self._tell_that_it_stays(lease)
                 return
         if self._proven_absent(lease):
             self._gone(lease, None, "")
 
+    def _tell_that_it_stays(self, lease: Lease) -> None:
+        """Say it once when a machine outlives several orders to end; the orders go on."""
+        self._refused_ends[lease.id] = self._refused_ends.get(lease.id, 0) + 1
+        if self._refused_ends[lease.id] == _ENDS_BEFORE_WORDS:
+            self._desk.observer.say(f"{lease.ref or lease.label} does not go, and may still be billing. Trying on.")
+
     async def _end_strays(self, instances: dict[str, Instance], alive: set[str]) -> None:
         """Destroy what carries our label but was no living lease of the ledger: a leak, seen."""
-        ours = f"fh-{self._desk.ledger.controller_id()}-"
+        # A cloud of our own holds nothing of others; elsewhere the label tells whose a machine is.
+        ours = "fh-" if self.provider.exclusive else f"fh-{self._desk.ledger.controller_id()}-"
         for label, instance in instances.items():
             if label.startswith(ours) and label not in alive:
                 self._desk.observer.say(f"Destroying {label}: it runs, but the ledger holds no living lease for it.")
@@ -243,7 +257,8 @@ class Fleet:
 
     async def _heartbeat(self, lease: Lease) -> None:
         now = self._desk.clock.now()
-        if lease.heartbeat_at is not None and now - lease.heartbeat_at < HEARTBEAT_EVERY_S:
+        # A clock that was set back must not look like a fresh beat.
+        if lease.heartbeat_at is not None and 0 <= now - lease.heartbeat_at < HEARTBEAT_EVERY_S:
             return
         channel = self.channel(lease.id)
         silence = self._silences.setdefault(lease.id, _Silence(now))

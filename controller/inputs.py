@@ -19,6 +19,8 @@ from framehaul.storage.base import Entry, Store, open_store, pinned
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
 )
+RESULTS_NAME = "results.json"
+_MANIFEST = ".manifest.json"
 _READ_AHEAD_BYTES = 256 << 10
 
 
@@ -48,9 +50,10 @@ def find_sources(inputs: Sequence[str], takes: Takes, target: Uri) -> Iterator[S
         root = parse_uri(text)
         store = open_store(root)
         found = False
+        made = _made_here(store, root, target)
         for entry in store.list(root):
             named = str(entry.uri) == str(root)
-            if not named and _skipped(entry.uri, root, takes, target):
+            if not named and (str(entry.uri) in made or _skipped(entry.uri, root, takes, target)):
                 continue
             found = True
             if str(entry.uri) not in seen:
@@ -71,16 +74,32 @@ def probe_source(source: Source) -> MediaInfo:
 def _pin(store: Store, entry: Entry, root: Uri) -> Source | Refusal:
     try:
         check_file_name(entry.uri.name)
+        for part in _below(entry.uri, root).split("/")[:-1]:
+            check_file_name(part)
         entry = pinned(store, entry)
     except ValueError as exc:
-        return Refusal(str(entry.uri), f"{exc}")
+        return Refusal(entry.uri.public(), f"{exc}")
     except NotFound:
-        return Refusal(str(entry.uri), "it vanished while the folder was read")
+        return Refusal(entry.uri.public(), "it vanished while the folder was read")
     except StoreError as exc:
         if exc.retryable:
             raise  # the store is down: that says nothing of this one input
-        return Refusal(str(entry.uri), str(exc))
+        return Refusal(entry.uri.public(), str(exc))
     return Source(entry.uri, entry.uri.name, _below(entry.uri, root), entry.size, entry.fingerprint)
+
+
+def _made_here(store: Store, root: Uri, target: Uri) -> set[str]:
+    """List what earlier runs put into an output folder that is an input too: no result is an input again."""
+    if not _is_below(root, target):
+        return set()
+    made: set[str] = set()
+    for entry in store.list(root):
+        name = str(entry.uri)
+        if name.endswith(_MANIFEST):
+            made |= {name, name.removesuffix(_MANIFEST)}
+        elif name.endswith((".preview.jpg", RESULTS_NAME)):
+            made.add(name)
+    return made
 
 
 def _below(uri: Uri, root: Uri) -> str:
@@ -115,7 +134,7 @@ def _nothing_there(root: Uri, takes: Takes) -> InputError:
 
 
 def _shown(uri: Uri) -> str:
-    return uri.key if uri.scheme == "file" else str(uri)
+    return uri.key if uri.scheme == "file" else uri.public()
 
 
 class _RangedReader(io.RawIOBase):

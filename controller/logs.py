@@ -24,45 +24,47 @@ def find_job(ledger: Ledger, text: str) -> Job:
 
 
 async def follow(desk: Desk, provider: Provider, job: Job, stream: str, *, keep_on: bool) -> AsyncIterator[bytes]:
-    """Give the log from its first byte; with `keep_on` until the job has left its machine."""
+    """Give the log from its first byte; with `keep_on` until the job is over, or nobody works on it any more."""
     offset = 0
     while True:
-        job = desk.ledger.job(job.id)
-        piece, offset, live = await _next(desk, provider, job, stream, offset, keep_on=keep_on)
+        was, job = job, desk.ledger.job(job.id)
+        if job.attempt != was.attempt:
+            offset = 0  # another attempt writes another log
+        at_work = desk.state.is_locked()
+        piece, offset = await _next(desk, provider, job, stream, offset, keep_on=keep_on)
         if piece:
             yield piece
-        elif not keep_on or (not live and job.state is not JobState.PLANNED and not _on_its_way(job)):
+        elif not keep_on or not at_work or not (_on_its_way(job) or job.state is JobState.PLANNED):
             return
-        elif not live:
+        else:
             await desk.clock.sleep(1.0)
 
 
 async def _next(
     desk: Desk, provider: Provider, job: Job, stream: str, offset: int, *, keep_on: bool
-) -> tuple[bytes, int, bool]:
-    """Read on from an offset; the third value says whether the machine itself answered."""
+) -> tuple[bytes, int]:
+    """Read on from an offset: from the kept copy, else from the machine."""
     kept = desk.state.logs(job.id) / f"{stream}.log"
     if not _on_its_way(job) and kept.exists():
         text = kept.read_bytes()[offset:]
-        return text, offset + len(text), False
+        return text, offset + len(text)
     try:
         return await _from_agent(desk, provider, job, stream, offset, _LONG_POLL_S if keep_on else 0.0)
     except (AgentUnreachable, AgentError):
-        return b"", offset, False
+        return b"", offset
 
 
 async def _from_agent(
     desk: Desk, provider: Provider, job: Job, stream: str, offset: int, wait_s: float
-) -> tuple[bytes, int, bool]:
+) -> tuple[bytes, int]:
     if job.lease_id is None:
-        return b"", offset, False
+        return b"", offset
     lease = desk.ledger.lease(job.lease_id)
     for instance in await provider.instances():
         if instance.label == lease.label and instance.address is not None:
             async with AgentChannel(instance.address, lease.secret) as channel:
-                piece, offset = await channel.log(job.id, stream, offset, wait_s=wait_s)
-                return piece, offset, True
-    return b"", offset, False
+                return await channel.log(job.id, stream, offset, wait_s=wait_s)
+    return b"", offset
 
 
 def _on_its_way(job: Job) -> bool:

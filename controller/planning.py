@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from controller.errors import ConfigError
 from controller.inputs import Refusal, Source, find_sources, probe_source
 from controller.ledger import Batch, Job, Ledger
 from controller.ledger.rows import WishWord
@@ -32,6 +33,7 @@ class PlannedJob:
     media: MediaInfo | None
     needs: Needs
     estimate: Estimate
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,29 @@ def make_plan(
 
 
 def write_batch(plan: Plan, settings: Settings, ledger: Ledger) -> Batch:
-    """Put a plan into the ledger: from now on it is a wish that any run carries out."""
+    """Put a plan into the ledger: from now on it is a wish that any run carries out.
+
+    No two batches share a second: the second stands in every output's name, and two runs at once must not meet there.
+    """
+    while True:
+        batch = _batch(plan, settings)
+        if ledger.add_batch(batch, [_row(batch, number, job) for number, job in enumerate(plan.jobs, 1)]):
+            return batch
+        plan = _a_second_later(plan)
+
+
+def check_target(target: Uri) -> None:
+    """Write a small object where results will go: better refused now than after the work is done and paid."""
+    probe_at = target.join(".framehaul/writable")
+    try:
+        open_store(target).put(probe_at, [b"Framehaul writes here.\n"], replace=True)
+    except StoreError as exc:
+        raise ConfigError(f"Results cannot be written there: {exc}", advice="Name another folder with --to.") from exc
+
+
+def _batch(plan: Plan, settings: Settings) -> Batch:
     stamp = timestamp(plan.created_at).replace("_", "-")
-    batch = Batch(
+    return Batch(
         id=f"b-{stamp}-{secrets.token_hex(2)}",
         created_at=plan.created_at,
         provider=plan.provider,
@@ -99,32 +121,37 @@ def write_batch(plan: Plan, settings: Settings, ledger: Ledger) -> Batch:
         options={**settings.batch_options(), "disk_gb": plan.disk_gb},
         wish=WishWord.RUN,
     )
-    ledger.add_batch(batch, [_row(batch, number, job) for number, job in enumerate(plan.jobs, 1)])
-    return batch
+
+
+def _a_second_later(plan: Plan) -> Plan:
+    pipeline, at = load_pipeline(plan.pipeline), plan.created_at + 1
+    params = pipeline.parse(plan.params)
+    jobs = [replace(job, outputs=pipeline.output_slots(params, [job.source.name], at, job.number)) for job in plan.jobs]
+    return replace(plan, created_at=at, jobs=jobs)
 
 
 def _add(plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, names: set[str]) -> None:
     try:
         media = probe_source(source) if pipeline.takes.kind == "video" else None
         pipeline.judge(params, source.name, media)
-        outputs = _free_names(plan, pipeline, params, source, names)
+        outputs, number = _free_names(plan, pipeline, params, source, names)
     except (MediaError, BadParams, StoreError) as exc:
-        plan.refused.append(Refusal(str(source.uri), str(exc)))
+        plan.refused.append(Refusal(source.uri.public(), str(exc)))
         return
     names.update(source.folder + output.name for output in outputs)
     needs, estimate = pipeline.needs(params, media, source.size), pipeline.estimate(params, media, source.size)
-    plan.jobs.append(PlannedJob(source, outputs, media, needs, estimate))
+    plan.jobs.append(PlannedJob(source, outputs, media, needs, estimate, number))
 
 
 def _free_names(
     plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, names: set[str]
-) -> tuple[OutputSlot, ...]:
+) -> tuple[tuple[OutputSlot, ...], int]:
     """Number the outputs of inputs that share a stem: clip.mp4 and clip.mkv must not meet."""
     number = 1
     while True:
         outputs = pipeline.output_slots(params, [source.name], plan.created_at, number)
         if not any(source.folder + output.name in names for output in outputs):
-            return outputs
+            return outputs, number
         number += 1
 
 
@@ -201,7 +228,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "seconds": plan.seconds,
         "jobs": [
             {
-                "input": str(job.source.uri),
+                "input": job.source.uri.public(),
                 "size": job.source.size,
                 "outputs": {output.slot: job.source.folder + output.name for output in job.outputs},
                 "needs": job.needs.model_dump(),
@@ -210,8 +237,8 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
             }
             for job in plan.jobs
         ],
-        "done": [str(source.uri) for source in plan.done],
-        "under_way": [{"input": str(source.uri), "job": job.id} for source, job in plan.under_way],
+        "done": [source.uri.public() for source in plan.done],
+        "under_way": [{"input": source.uri.public(), "job": job.id} for source, job in plan.under_way],
         "refused": [asdict(refusal) for refusal in plan.refused],
     }
 

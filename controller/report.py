@@ -7,14 +7,13 @@ from typing import Any
 
 from controller.desk import Desk
 from controller.errors import ExitCode, gravest
+from controller.inputs import RESULTS_NAME
 from controller.ledger import Batch, Job, Lease, Ledger
 from framehaul.atomic import write_atomic
 from framehaul.contract.states import JobReason, JobState, LeaseState
-from framehaul.contract.uris import parse_uri
+from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import StoreError
-from framehaul.storage.base import open_store
-
-RESULTS_NAME = "results.json"
+from framehaul.storage.base import Store, open_store
 
 
 def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
@@ -58,11 +57,25 @@ def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:
     write_atomic(kept, raw)
     uri = parse_uri(batch.target).join(RESULTS_NAME)
     try:
-        open_store(uri).put(uri, [raw], replace=True)
+        store = open_store(uri)
+        if not _is_a_report(store, uri):
+            uri = parse_uri(batch.target).join(f"{batch.id}.{RESULTS_NAME}")  # somebody's own file has the name
+        store.put(uri, [raw], replace=True)
     except StoreError as exc:
         desk.observer.say(f"{RESULTS_NAME} could not be put beside the outputs: {exc}")
         return str(kept)
     return uri.key if uri.scheme == "file" else str(uri)
+
+
+def _is_a_report(store: Store, uri: Uri) -> bool:
+    """Say whether nothing lies there, or an earlier report of ours: only those may be replaced."""
+    if next(iter(store.list(uri)), None) is None:
+        return True
+    try:
+        found = json.loads(b"".join(store.get(uri)))
+    except ValueError:
+        return False
+    return isinstance(found, dict) and {"batch", "jobs", "leases"} <= set(found)
 
 
 def close_if_over(ledger: Ledger, batch: Batch) -> bool:
@@ -82,7 +95,7 @@ def _job_result(job: Job) -> dict[str, Any]:
     told = job.reason is not JobReason.NONE or job.message
     return {
         "job": job.id,
-        "input": job.source,
+        "input": parse_uri(job.source).public(),
         "state": str(job.state),
         **({"reason": str(job.reason), "message": job.message} if told else {}),
         "attempts": job.attempt,

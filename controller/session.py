@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from filelock import Timeout
 
 from controller.desk import Desk
 from controller.engine import Engine
-from controller.errors import StillBilling
+from controller.errors import LedgerError, StillBilling
 from controller.ledger import Batch
 from controller.ledger.rows import WishWord
 from controller.providers.base import Provider
@@ -22,7 +22,17 @@ _ATTEND_EVERY_S = 1.0
 class Session:
     """Carry batches to their end, from whichever terminal."""
 
-    def __init__(self, desk: Desk, open_provider: Callable[[str], Provider]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        open_provider: Callable[[str], Provider],
+        *,
+        also: Collection[str] = (),
+        only: Collection[str] | None = None,
+    ) -> None:
+        self._also = also
+        self._only = only
+        self._seen: set[str] = set()
         self._desk = desk
         self._open_provider = open_provider
         self._signals = 0
@@ -56,12 +66,18 @@ class Session:
                         return
 
     async def _act(self) -> None:
-        self._engine = Engine(self._desk, self._open_provider)
+        self._engine = Engine(self._desk, self._open_provider, seen=self._seen, also=self._also, only=self._only)
         self._task = asyncio.create_task(self._engine.run())
         try:
             await self._task
         except asyncio.CancelledError:
-            raise self._still_billing() from None
+            raise self._still_billing("Left before these were proven gone") from None
+        except LedgerError as exc:
+            raise self._still_billing(f"{exc} These may still run") from exc
+        except Exception as exc:
+            if self._alive():
+                raise self._still_billing(f"{type(exc).__name__}: {exc} These still run") from exc
+            raise
         finally:
             self._engine = None
 
@@ -85,7 +101,7 @@ class Session:
     @contextmanager
     def _heeding_signals(self, batch_ids: Sequence[str]) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         for number in numbers:
             loop.add_signal_handler(number, self._on_signal, batch_ids)
         try:
@@ -116,13 +132,17 @@ class Session:
         if self._engine is not None:
             self._engine.nudge()
 
-    def _still_billing(self) -> StillBilling:
-        ids = tuple(lease.ref or lease.label for lease in self._desk.ledger.leases(alive=True))
-        if not ids:
-            return StillBilling("Interrupted before the end was seen.", advice="Look: framehaul ps.")
-        return StillBilling(
-            f"Left before these were proven gone: {', '.join(ids)}.", advice="End them: framehaul stop.", unpaid=ids
-        )
+    def _alive(self) -> tuple[str, ...]:
+        """Name what is not proven gone; by memory where the ledger itself is the trouble."""
+        try:
+            return tuple(lease.ref or lease.label for lease in self._desk.ledger.leases(alive=True))
+        except LedgerError:
+            return tuple(sorted(self._seen))
+
+    def _still_billing(self, why: str) -> StillBilling:
+        ids = self._alive()
+        named = ", ".join(ids) or "none known"
+        return StillBilling(f"{why}: {named}.", advice="Look: framehaul ps. End them: framehaul stop.", unpaid=ids)
 
 
 def batches_at_hand(desk: Desk) -> list[Batch]:

@@ -10,13 +10,12 @@ from controller.channel import AgentChannel
 from controller.collect import collect
 from controller.desk import Desk
 from controller.errors import AgentError, AgentUnreachable, ProofFailed
+from controller.keepsakes import keep_logs, keep_preview
 from controller.ledger import Batch, Job
 from controller.ledger.rows import WishWord
 from controller.orders import INPUT_SLOT, grants_for
 from controller.publish import publish, read_manifest
 from controller.verify import VerifyMode, prove
-from framehaul.atomic import write_atomic
-from framehaul.contract.routes import LOG_STREAMS
 from framehaul.contract.spec import JobSpec
 from framehaul.contract.states import (
     RETRYABLE_ELSEWHERE,
@@ -27,13 +26,17 @@ from framehaul.contract.states import (
 )
 from framehaul.contract.status import JobView
 from framehaul.contract.uris import Uri, parse_uri
-from framehaul.errors import FramehaulError, InputError, StoreError
+from framehaul.errors import FramehaulError, InputError, NotFound, StoreError
 from framehaul.storage.base import Store, open_store
 
 MAX_ATTEMPTS = 3
 _POLL_S = 0.5
 _UNREACHABLE_PAUSE_S = 2.0
 _HOLD_PAUSE_S = 10.0
+_RENEW_PAUSE_S = 5.0
+_MAX_RENEWALS = 3
+# An agent that answers, and refuses with "later", is asked again for ten minutes.
+_MAX_REFUSALS = 300
 _WAITING = frozenset({AttemptState.QUEUED, AttemptState.FETCHING})
 
 
@@ -48,6 +51,7 @@ class Shipment:
         self._channel = channel
         self._wish = wish
         self._stop_sent = False
+        self._refusals = 0
 
     async def carry(self) -> None:
         """Bring the job as far as it goes; what fails is written into the ledger, not raised."""
@@ -91,9 +95,20 @@ class Shipment:
                     raise
                 if self._wish() is WishWord.NOW:
                     return  # nobody waits for an answer any more: the machine goes, the job is planned again
+                self._count_refusal(exc)
                 # Whether the machine is lost is the fleet's question; it cancels this task once that is proven.
                 shipped = False
                 await self._desk.clock.sleep(_UNREACHABLE_PAUSE_S)
+
+    def _count_refusal(self, exc: AgentUnreachable | AgentError) -> None:
+        """Say a refusal once, and take the one for final that lasts; silence is not counted here."""
+        if isinstance(exc, AgentUnreachable) or exc.problem.name == "unknown-job":
+            return
+        self._refusals += 1
+        if self._refusals == 1:
+            self._desk.observer.say(f"{self._job.name}: {exc} Trying again.")
+        if self._refusals > _MAX_REFUSALS:
+            raise exc
 
     async def _plan_again(self, message: str) -> None:
         """Take back an order that its agent did not take, because it drains: the job itself is fine."""
@@ -112,6 +127,8 @@ class Shipment:
             try:
                 return await step()
             except (StoreError, OSError) as exc:
+                if isinstance(exc, NotFound) and self._job.state is not JobState.ASSIGNED:
+                    raise ProofFailed(f"The result is no longer where it was put: {exc}") from exc
                 if self._wish() is WishWord.NOW:
                     raise StoreError(f"The result could not be stored: {exc}") from exc
                 if str(exc) != told:
@@ -125,20 +142,40 @@ class Shipment:
             grants = grants_for(spec, self._job.source, self._desk.clock.now(), generation=1)
             await channel.put_grants(grants)
 
+    async def _renew(self, channel: AgentChannel, job: Job, view: JobView) -> None:
+        """Grant anew what the store no longer takes; when that does not help, the source itself refuses."""
+        assert job.spec is not None
+        if view.grants_generation > _MAX_RENEWALS:
+            await channel.remove_job(self._id, discard=True)
+            raise InputError(f"The source refuses to be read: {view.status.message}".strip())
+        await self._desk.clock.sleep(_RENEW_PAUSE_S)
+        generation = view.grants_generation + 1
+        await channel.put_grants(grants_for(job.spec, job.source, self._desk.clock.now(), generation))
+
     async def _advance(self, channel: AgentChannel, batch: Batch, view: JobView) -> None:
         job, status = self._job, view.status
         self._desk.observer.on_progress(job, status)
         if self._should_stop(status.state) and not self._stop_sent:
-            await channel.remove_job(self._id)
-            self._stop_sent = True
+            await self._stop(channel)
         if status.state in _WAITING and await self._feed(channel, job, view):
             return
+        if status.reason is AttemptReason.GRANTS_EXPIRED:
+            await self._renew(channel, job, view)
         if status.state in {AttemptState.DELIVERING, AttemptState.DELIVERED} and view.receipt is not None:
             await self._holding(lambda: self._take_home(channel, batch, job, view))
         elif status.state in {AttemptState.FAILED, AttemptState.STOPPED}:
             await self._end_attempt(channel, job, view)
         else:
             await self._desk.clock.sleep(_POLL_S)
+
+    async def _stop(self, channel: AgentChannel) -> None:
+        self._stop_sent = True
+        try:
+            await channel.remove_job(self._id)
+        except AgentError as exc:
+            if exc.problem.name not in {"undelivered", "unknown-job"}:
+                raise
+            # It was finished in the meantime: the next view shows a result, and that is taken home.
 
     def _should_stop(self, state: AttemptState) -> bool:
         wish = self._wish()
@@ -175,8 +212,9 @@ class Shipment:
             raise ProofFailed("The receipt names other outputs than the order.")
         store, folder = _target(batch, job)
         await collect(self._desk, channel, job, receipt, store, folder)
-        await self._keep_logs(channel)
-        await self._keep_preview(channel, batch, job, store, folder, view)
+        await keep_logs(self._desk, channel, job)
+        if batch.options.get("preview") and view.has_preview:
+            await keep_preview(self._desk, channel, job, store, folder)
         self._desk.ledger.end_attempt(job, AttemptState.DELIVERED, AttemptReason.NONE, "")
         moved = self._desk.ledger.move_job(self._id, JobState.DELIVERED, receipt=receipt.model_dump(mode="json"))
         self._desk.observer.on_job(moved)
@@ -208,7 +246,7 @@ class Shipment:
 
     async def _end_attempt(self, channel: AgentChannel, job: Job, view: JobView) -> None:
         status = view.status
-        await self._keep_logs(channel)
+        await keep_logs(self._desk, channel, job)
         self._desk.ledger.end_attempt(job, status.state, status.reason, status.message)
         if status.state is AttemptState.STOPPED:
             reason = JobReason.ASKED_TO_STOP if status.reason is AttemptReason.ASKED_TO_STOP else JobReason.LEASE_LOST
@@ -224,6 +262,11 @@ class Shipment:
         if not job.open or job.state is JobState.VERIFIED:
             self._desk.observer.say(f"{job.name}: {exc}")
             return
+        if job.state is JobState.DELIVERED and isinstance(exc, ProofFailed):
+            # The agent's word is worth nothing against the store's: the work is to be done again.
+            await self._clear()
+            self._back_to_planned(JobReason.PROOF_FAILED, str(exc))
+            return
         if job.state is JobState.ASSIGNED:
             self._desk.ledger.end_attempt(job, AttemptState.FAILED, AttemptReason.DELIVERY_FAILED, str(exc))
         reason = JobReason.PROOF_FAILED if isinstance(exc, ProofFailed) else JobReason.REFUSED
@@ -235,29 +278,6 @@ class Shipment:
 
     def _exclude(self, reason: JobReason, message: str) -> None:
         self._desk.observer.on_job(self._desk.ledger.move_job(self._id, JobState.EXCLUDED, reason, message=message))
-
-    async def _keep_logs(self, channel: AgentChannel) -> None:
-        """Save what the machine wrote, since it will be gone."""
-        folder = self._desk.state.logs(self._id)
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-        for stream in LOG_STREAMS:
-            text, offset = b"", 0
-            while True:
-                piece, offset = await channel.log(self._id, stream, offset)
-                if not piece:
-                    break
-                text += piece
-            await asyncio.to_thread(write_atomic, folder / f"{stream}.log", text)
-
-    async def _keep_preview(
-        self, channel: AgentChannel, batch: Batch, job: Job, store: Store, folder: Uri, view: JobView
-    ) -> None:
-        if not batch.options.get("preview") or not view.has_preview:
-            return
-        uri = folder.join(f"{job.outputs[0].name}.preview.jpg")
-        picture = await channel.preview(self._id)
-        await asyncio.to_thread(store.put, uri, [picture], replace=True)
-        self._desk.ledger.note_job(self._id, figures={**job.figures, "preview": str(uri)})
 
 
 def _target(batch: Batch, job: Job) -> tuple[Store, Uri]:

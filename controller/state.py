@@ -9,6 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from controller.errors import ConfigError
+
+_LOOKERS_S = 0.25
+
 
 @dataclass(frozen=True)
 class StateFolder:
@@ -24,8 +28,11 @@ class StateFolder:
         if given is None:
             base = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
             given = Path(base) / "framehaul"
-        root = given.expanduser().resolve()
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            root = given.expanduser().resolve()
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except (OSError, RuntimeError) as exc:
+            raise ConfigError(f"The state folder {given} cannot be used: {exc}.") from exc
         return cls(root)
 
     @property
@@ -50,9 +57,10 @@ class StateFolder:
         return FileLock(self.root / "lock", timeout=0)
 
     def is_locked(self) -> bool:
-        """Say whether some process is at work here."""
+        """Say whether some process is at work here; one that only looks, as this does, holds it for a moment."""
+        lock = FileLock(self.root / "lock", timeout=_LOOKERS_S, poll_interval=_LOOKERS_S / 5)
         try:
-            with self.lock():
+            with lock:
                 return False
         except Timeout:
             return True

@@ -10,7 +10,8 @@ from pathlib import Path
 def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
     """Write beside the target, flush to disk, rename over it, and flush the folder's own entry."""
     raw = content.encode() if isinstance(content, str) else content
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    # Not named after the target, whose name may be as long as names can be.
+    draft = path.with_name(f".{secrets.token_hex(12)}.tmp")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from controller.cli.setup import Seat, provider_opener, seated
-from controller.errors import ExitCode
+from controller.errors import ControllerError, ExitCode
 from controller.ledger import Job
 from controller.logs import find_job, follow
 from controller.providers.base import Provider
@@ -30,13 +30,14 @@ def ps(
     """Show what runs, what it costs per hour, and what waits."""
     with seated(state, json_out=json_out) as seat:
         ledger, now = seat.desk.ledger, seat.desk.clock.now()
+        strays = asyncio.run(_strays(seat))
         if json_out:
             jobs = ledger.jobs() if everything else ledger.open_jobs()
             leases = [lease_as_json(lease, now) for lease in ledger.leases(alive=True)]
-            document = {"leases": leases, "jobs": [job_as_json(job) for job in jobs]}
+            document = {"leases": leases, "jobs": [job_as_json(job) for job in jobs], "unknown": strays}
             typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
         else:
-            show_running(seat.console, ledger, now, everything=everything)
+            show_running(seat.console, ledger, now, everything=everything, strays=strays)
         return ExitCode.DONE
 
 
@@ -60,6 +61,16 @@ def logs(
         if not printed and not keep_on:
             say(seat.console, f"{found.name} has no {stream} log yet; it is {found.state}.")
         return ExitCode.DONE
+
+
+async def _strays(seat: Seat) -> list[str]:
+    """Name instances of this machine's own cloud that the ledger does not know: it may have been lost."""
+    known = {lease.label for lease in seat.desk.ledger.leases(alive=True)}
+    try:
+        instances = await provider_opener(None, seat.desk)("local").instances()
+    except ControllerError:
+        return []  # not a machine that can be a cloud
+    return [instance.label for instance in instances if instance.label not in known]
 
 
 async def _print(seat: Seat, provider: Provider, job: Job, stream: str, *, keep_on: bool) -> bool:

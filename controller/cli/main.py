@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -52,6 +53,13 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has left; there is nobody to complain to
         code = ExitCode.DONE
+    except Exception as exc:
+        # A fault of ours, not of the person's. No traceback by default: its lines may hold what is secret.
+        if os.environ.get("FRAMEHAUL_DEBUG"):
+            raise
+        advice = "FRAMEHAUL_DEBUG=1 shows where. Look whether anything runs: framehaul ps."
+        typer.echo(f"framehaul: an unforeseen fault: {plain(f'{type(exc).__name__}: {exc}')}. {advice}", err=True)
+        code = ExitCode.SOME_FAILED
     sys.exit(int(code or 0))
 
 

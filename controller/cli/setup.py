@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +14,10 @@ from controller.ledger import Ledger
 from controller.providers.base import Provider, load_provider
 from controller.settings import Settings
 from controller.state import StateFolder
+from controller.terminal.console import open_console
 from controller.terminal.watch import BarObserver, LineObserver, bars
 from framehaul.clock import Clock, clock_from
 from framehaul.contract.wire import Json
-
-# Tables in a pipe are read by other programs: their cells must not be folded.
-_PIPED_WIDTH = 400
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,7 @@ def seated(state: Path | None, *, json_out: bool) -> Iterator[Seat]:
     clock = clock_from()
     folder = StateFolder.choose(state)
     ledger = Ledger(folder.ledger, clock)
-    stream = sys.stderr if json_out else sys.stdout
-    console = Console(stderr=json_out, width=None if stream.isatty() else _PIPED_WIDTH)
+    console = open_console(stderr=json_out)
     try:
         if console.is_terminal:
             with bars(console) as progress:
@@ -59,6 +55,5 @@ def provider_opener(settings: Settings | None, desk: Desk) -> Callable[[str], Pr
 def _writer(console: Console) -> Callable[[str], None]:
     def write(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-        console.file.flush()  # a pipe must not hold lines back for hours
 
     return write

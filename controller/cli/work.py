@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from controller.cli.carry import carry
 from controller.cli.setup import Seat, provider_opener, seated
 from controller.demo import demo_settings
 from controller.errors import ConfigError, ExitCode
 from controller.ledger import Batch
 from controller.ledger.rows import WishWord
-from controller.planning import Plan, make_plan, plan_as_json, write_batch
-from controller.report import close_if_over, exit_code, results_of, write_results
+from controller.planning import Plan, check_target, make_plan, plan_as_json, write_batch
+from controller.report import exit_code
 from controller.session import Session
 from controller.settings import Settings, load_settings
-from controller.terminal.tables import say, show_plan, show_report
+from controller.terminal.tables import say, show_plan
 from controller.terminal.words import counted
 from controller.verify import VerifyMode
 from framehaul.contract.uris import parse_uri
@@ -120,7 +120,7 @@ def resume(
         for found in batches:
             seat.desk.ledger.wish(WishWord.RUN, found.id)
         # Even without a batch a machine may be left over from a crash: the engine sees to that.
-        return _carry(seat, _settings(config), [found.id for found in batches], json_out=json_out)
+        return carry(seat, _settings(config), [found.id for found in batches], json_out=json_out)
 
 
 def stop(
@@ -137,10 +137,15 @@ def stop(
         if seat.desk.state.is_locked():
             say(seat.console, f"Asked for the end of {counted(len(batches), 'batch')}; the framehaul at work does it.")
             return ExitCode.DONE
-        session = Session(seat.desk, provider_opener(_settings(config), seat.desk))
+        settings = _settings_to_stop(seat, config)
+        opener = provider_opener(settings, seat.desk)
+        session = Session(seat.desk, opener, also={settings.provider}, only=())
         asyncio.run(session.carry([found.id for found in batches]))
+        if session.others_at_work:
+            say(seat.console, "Another framehaul is at work now; it does what was asked.")
+            return ExitCode.DONE
         say(seat.console, "Nothing is running, nothing is billing.")
-        return ExitCode.DONE
+        return exit_code(seat.desk.ledger, [], interrupted=False)
 
 
 def demo(
@@ -171,8 +176,10 @@ def _run(seat: Seat, settings: Settings, *, dry_run: bool, json_out: bool) -> in
         if json_out:
             typer.echo(json.dumps(plan_as_json(planned), indent=2, ensure_ascii=False))
         return ExitCode.SOME_FAILED if planned.refused else ExitCode.DONE
+    if planned.jobs:
+        check_target(planned.target)
     ids = _open_batches(seat, settings, planned)
-    code = _carry(seat, settings, ids, json_out=json_out) if ids else _nothing_to_do(seat.console, planned, json_out)
+    code = carry(seat, settings, ids, json_out=json_out) if ids else _nothing_to_do(seat.console, planned, json_out)
     return ExitCode.SOME_FAILED if planned.refused and code == ExitCode.DONE else code
 
 
@@ -193,35 +200,6 @@ def _nothing_to_do(console: Console, planned: Plan, json_out: bool) -> int:
     return ExitCode.DONE
 
 
-def _carry(seat: Seat, settings: Settings, ids: Sequence[str], *, json_out: bool) -> int:
-    desk = seat.desk
-    session = Session(desk, provider_opener(settings, desk))
-    asyncio.run(session.carry(ids))
-    batches = _fresh(seat, ids)
-    others = session.others_at_work
-    documents = [_report(seat, found, others) for found in batches]
-    if json_out:
-        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False))
-    paused = any(batch.wish is not WishWord.RUN and batch.closed_at is None for batch in _fresh(seat, ids))
-    code = exit_code(desk.ledger, batches, interrupted=session.interrupted or paused, others_at_work=others)
-    if code is ExitCode.INTERRUPTED:
-        say(seat.console, "Interrupted; what is left waits in the ledger: framehaul resume")
-    return code
-
-
-def _fresh(seat: Seat, ids: Sequence[str]) -> list[Batch]:
-    return [found for found in map(seat.desk.ledger.batch, ids) if found is not None]
-
-
-def _report(seat: Seat, batch: Batch, others_at_work: bool) -> dict[str, Any]:
-    desk = seat.desk
-    close_if_over(desk.ledger, batch)
-    results = results_of(desk.ledger, batch, desk.clock.now())
-    results_at = write_results(desk, batch, results)
-    show_report(seat.console, results, results_at, others_at_work=others_at_work)
-    return results
-
-
 def _chosen(seat: Seat, text: str | None) -> list[Batch]:
     batches = seat.desk.ledger.batches(unclosed=True)
     if text is None:
@@ -231,6 +209,15 @@ def _chosen(seat: Seat, text: str | None) -> list[Batch]:
         known = ", ".join(batch.id for batch in batches) or "none"
         raise ConfigError(f"No open batch is called {text!r}.", advice=f"Open: {known}.")
     return found
+
+
+def _settings_to_stop(seat: Seat, config: Path | None) -> Settings:
+    """Read the settings, or do without: a slip in a file must not keep a machine running."""
+    try:
+        return _settings(config)
+    except ConfigError as exc:
+        say(seat.console, f"{exc} Stopping with the defaults.")
+        return Settings()
 
 
 def _settings(config: Path | None, **given: Any) -> Settings:
@@ -255,5 +242,5 @@ def _value(text: str) -> Any:
     """Read a number, true, false or null as JSON does; anything else is text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

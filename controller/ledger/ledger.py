@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, select, update
+from sqlalchemy import Connection, create_engine, event, insert, inspect, select, update
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DatabaseError
 
+from controller.errors import LedgerError
 from controller.ledger import schema
 from controller.ledger.rows import (
     Attempt,
@@ -47,13 +49,18 @@ class Ledger:
     """Batches, jobs, leases and wishes on disk. Many readers; moves are made by whoever holds the lock."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # lease secrets lie in it
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # lease secrets lie in it
+        except OSError as exc:
+            raise LedgerError(f"The ledger {path} cannot be opened: {exc.strerror}.") from exc
         self._clock = clock
+        self._path = path
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _set_pragmas)
-        with self._writing() as db:  # in turn: two first commands at once would both make the tables
-            schema.metadata.create_all(db)
+        if not self._has_tables():
+            with self._writing() as db:  # in turn: two first commands at once would both make the tables
+                schema.metadata.create_all(db)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -72,13 +79,19 @@ class Ledger:
 
     # -- batches and jobs ----------------------------------------------------------------------------------------
 
-    def add_batch(self, batch: Batch, jobs: list[dict[str, Any]]) -> None:
-        """Write a batch and all its jobs in one transaction."""
+    def add_batch(self, batch: Batch, jobs: list[dict[str, Any]]) -> bool:
+        """Write a batch and all its jobs in one transaction; False, and nothing, where its second is taken."""
+        second = int(batch.created_at)
+        created_at = schema.batches.c.created_at
+        taken = select(schema.batches.c.id).where(created_at >= second, created_at < second + 1)
         with self._writing() as db:
+            if db.execute(taken).first() is not None:
+                return False
             db.execute(insert(schema.batches).values(**vars(batch)))
             for job in jobs:
                 db.execute(insert(schema.jobs).values(**job))
             self._tell(db, batch.id, f"planned {len(jobs)} jobs for {batch.target}")
+        return True
 
     def batches(self, *, unclosed: bool = False) -> list[Batch]:
         """List batches, oldest first."""
@@ -258,17 +271,32 @@ class Ledger:
         """The database itself, for tests that count or break its commits."""
         return self._engine
 
+    def _has_tables(self) -> bool:
+        with self._translated():
+            return inspect(self._engine).has_table(schema.events.name)
+
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with self._engine.connect() as db:
+        with self._translated(), self._engine.connect() as db:
             # Take the write lock before reading, so that a check and the write it guards are one step.
             db.exec_driver_sql("BEGIN IMMEDIATE")
             yield db
             db.commit()
 
     def _read(self, query: Any) -> list[Any]:
-        with self._engine.connect() as db:
+        with self._translated(), self._engine.connect() as db:
             return list(db.execute(query).mappings())
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The one gate through which the database's errors leave as ours."""
+        try:
+            yield
+        except DatabaseError as exc:
+            raise LedgerError(
+                f"The ledger {self._path} cannot be used: {exc.orig}.",
+                advice="Is its disk full, or does another program hold it? Machines may still run: framehaul ps.",
+            ) from exc
 
     def _tell(self, db: Connection, subject: str, text: str) -> None:
         db.execute(insert(schema.events).values(at=self._clock.now(), subject=subject, text=text))

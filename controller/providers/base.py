@@ -69,6 +69,8 @@ class Provider(Protocol):
     boot_timeout_s: float
     # Whether strangers own the machines.
     remote: bool
+    # Whether every instance it lists belongs to this state folder.
+    exclusive: bool
 
     async def offers(self, needs: Needs) -> list[Offer]:
         """List what fits, cheapest first."""

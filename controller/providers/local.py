@@ -52,6 +52,7 @@ class LocalProvider:
     absence_pauses_s: Sequence[float] = ()  # the process table does not lag
     boot_timeout_s = 60.0
     remote = False
+    exclusive = True
 
     def __init__(self, folder: Path, clock: Clock, options: LocalOptions | None = None) -> None:
         self._folder = folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -36,7 +37,7 @@ def show_plan(console: Console, plan: Plan) -> None:
     say(console, f"on {plan.provider}, disk {plan.disk_gb:.1f} GB, time {took}; results go to {place(plan.target)}")
 
 
-def show_running(console: Console, ledger: Ledger, now: float, *, everything: bool) -> None:
+def show_running(console: Console, ledger: Ledger, now: float, *, everything: bool, strays: Sequence[str] = ()) -> None:
     """Print what runs, what it costs per hour, and what waits."""
     leases = ledger.leases(alive=True)
     if leases:
@@ -54,8 +55,10 @@ def show_running(console: Console, ledger: Ledger, now: float, *, everything: bo
     per_hour = sum(lease.dollars_per_hour for lease in leases)
     if leases:
         say(console, f"{counted(len(leases), 'machine')} running, {dollars_words(per_hour)} per hour.")
-    else:
+    elif not strays:
         say(console, "Nothing is running, nothing is billing.")
+    if strays:
+        say(console, f"Running, and unknown to the ledger: {', '.join(strays)}. End them: framehaul stop")
     if jobs and not leases and not everything:
         say(console, f"{counted(len(jobs), 'job')} waiting: framehaul resume goes on with them.")
 
@@ -85,7 +88,7 @@ def say(console: Console, text: str) -> None:
 
 def place(uri: Uri) -> str:
     """Write an address as a person would."""
-    return uri.key if uri.scheme == "file" else str(uri)
+    return uri.key if uri.scheme == "file" else uri.public()
 
 
 def _table(*headers: str) -> Table:
@@ -144,7 +147,7 @@ def job_as_json(job: Job) -> dict[str, Any]:
     return {
         "job": job.id,
         "batch": job.batch_id,
-        "input": job.source,
+        "input": parse_uri(job.source).public(),
         "state": str(job.state),
         "reason": str(job.reason),
         "message": job.message,

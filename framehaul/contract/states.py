@@ -124,7 +124,8 @@ LEASE_MOVES: Moves[LeaseState] = {
     _L.RENTING: frozenset({_L.BOOTING, _L.DESTROYING, _L.GONE}),
     _L.BOOTING: frozenset({_L.READY, _L.DESTROYING}),
     _L.READY: frozenset({_L.DRAINING, _L.DESTROYING, _L.BOOTING}),
-    _L.DRAINING: frozenset({_L.DESTROYING}),
+    # Back to booting: an agent that exited with results on its disk is started again.
+    _L.DRAINING: frozenset({_L.DESTROYING, _L.BOOTING}),
     _L.DESTROYING: frozenset({_L.GONE}),
     _L.GONE: frozenset(),
 }

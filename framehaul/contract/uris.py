@@ -31,6 +31,12 @@ class Uri:
         tail = f"?{self.query}" if self.query else ""
         return f"{self.scheme}://{self.authority}/{self.key}{tail}"
 
+    def public(self) -> str:
+        """Write the address without what may be secret in it: user and password, and a signed query."""
+        if self.scheme not in {"http", "https"}:
+            return str(self)
+        return str(Uri(self.scheme, self.authority.rpartition("@")[2], self.key))
+
     @property
     def is_folder(self) -> bool:
         """Say whether the address ends as a folder or prefix does."""

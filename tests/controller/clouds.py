@@ -64,6 +64,7 @@ class Cloud:
     """A provider. Its machines are named in the order of their price."""
 
     remote = True
+    exclusive = False
 
     def __init__(self, clock: Clock, agents: Agents, machines: Sequence[str] = ("m1",)) -> None:
         self.absence_pauses_s: Sequence[float] = (5.0, 60.0)

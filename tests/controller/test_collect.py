@@ -18,6 +18,7 @@ from framehaul.contract.lease_secret import LeaseSecret
 from framehaul.contract.receipt import Receipt
 from framehaul.contract.status import OutputReceived
 from framehaul.contract.uris import parse_uri
+from framehaul.errors import AlreadyExists
 from framehaul.storage.local import LocalStore
 from tests.controller.agents import entry_of, refusal
 from tests.controller.desks import HOUR, a_batch, a_job_row, heard
@@ -148,7 +149,7 @@ async def test_a_half_of_another_attempt_is_not_gone_on_with(home: Home) -> None
 
 
 async def test_damaged_bytes_are_thrown_away_and_reported(home: Home) -> None:
-    """They reach neither the folder nor the next try, and the agent does not hear that they arrived."""
+    """They reach neither the folder nor the next try, of which there are two more before the job is given up."""
     outlet = Outlet({"result": RESULT}, serve=damaged)
 
     with pytest.raises(ProofFailed, match=r"a_result\.bin arrived damaged"):
@@ -157,7 +158,7 @@ async def test_damaged_bytes_are_thrown_away_and_reported(home: Home) -> None:
     assert (home.results(), home.inbox(), outlet.told) == ({}, [], [])
     outlet.serve = None
     await home.collect(outlet)
-    assert outlet.asked == [("result", 0), ("result", 0)]
+    assert outlet.asked == [("result", 0)] * 4
     assert home.results() == {"a_result.bin": RESULT}
 
 
@@ -228,7 +229,7 @@ async def test_somebody_else_s_file_is_not_overwritten(home: Home, theirs: bytes
     (home.folder / "a_result.bin").write_bytes(theirs)
     outlet = Outlet({"result": RESULT})
 
-    with pytest.raises(ProofFailed) as told:
+    with pytest.raises(AlreadyExists) as told:
         await home.collect(outlet)
 
     assert home.results() == {"a_result.bin": theirs}
@@ -245,7 +246,7 @@ async def test_a_file_that_appears_during_the_fetch_is_not_overwritten_either(ho
         (home.folder / "a_result.bin").write_bytes(b"somebody else's")
         yield rest
 
-    with pytest.raises(ProofFailed, match="Something else lies at"):
+    with pytest.raises(AlreadyExists, match="Something else lies at"):
         await home.collect(Outlet({"result": RESULT}, serve=interrupted))
 
     assert home.results() == {"a_result.bin": b"somebody else's"}

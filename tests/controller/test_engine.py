@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from controller.ledger import Job
 from controller.ledger.rows import WishWord
 from framehaul.contract.states import AttemptReason, AttemptState, JobReason, JobState
 from tests.controller.agents import Work
+from tests.controller.desks import heard
 from tests.controller.sites import Site
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -158,6 +162,30 @@ async def test_a_lost_machine_s_job_is_done_on_the_next(site: Site) -> None:
     assert lost.gone_at is not None
     assert bought >= lost.gone_at + 65.0
     site.assert_nothing_bills()
+
+
+async def test_nobody_cares_for_a_job_on_two_machines_at_once(site: Site) -> None:
+    """Where another machine takes a lost one's job in the same moment, whoever carried it before has let go."""
+    carriers: dict[str, list[int]] = {}
+
+    def count(job: Job) -> None:
+        if job.state is JobState.ASSIGNED:
+            names = [task.get_name() for task in asyncio.all_tasks()]
+            carriers.setdefault(job.name, []).append(names.count(f"shipment {job.id}"))
+
+    heard(site.desk).when_moved = count
+    site.cloud.names = ["m1", "m2"]
+    site.plan("a.mp4", "b.mp4", "c.mp4", max_instances=2)
+    site.cloud.work = {"m1": Work(seconds=1000.0), "m2": Work(seconds=50.0)}
+    task = site.start()
+    await site.clock.until(lambda: "planned" not in site.states())
+    site.cloud.names.remove("m1")
+
+    site.cloud.vanish(site.cloud.the("m1"))
+    await site.clock.finish(task)
+
+    assert site.states() == ["published"] * 3
+    assert carriers == {"a.mp4": [0, 0], "b.mp4": [0, 0], "c.mp4": [0]}
 
 
 # -- how many machines -----------------------------------------------------------------------------------------------

@@ -69,9 +69,11 @@ async def test_an_agent_that_cannot_be_told_to_drain_drains_all_the_same(yard: Y
     assert "could not be told to drain" in yard.desk.ledger.events("a1")[-1].text
 
 
-async def test_destroying_is_repeated_until_the_machine_is_absent(yard: Yard) -> None:
+@pytest.mark.parametrize("pauses", [(), (5.0, 60.0)], ids=["read-from-the-kernel", "a-list-that-may-lag"])
+async def test_destroying_is_repeated_until_the_machine_is_absent(yard: Yard, pauses: tuple[float, ...]) -> None:
     """An order that does not stick is given again at every look; only absence, proven, closes the row."""
     machine = await yard.rent_ready()
+    yard.cloud.absence_pauses_s = pauses
     yard.wanted = False
     yard.cloud.fault("destroy_ignored", times=3)
     await yard.look()
@@ -83,7 +85,7 @@ async def test_destroying_is_repeated_until_the_machine_is_absent(yard: Yard) ->
     assert yard.cloud.calls.count(("destroy", machine.ref)) == 4
     assert machine.gone_at is not None
     assert yard.lease().gone_at is not None
-    assert yard.clock.now() - machine.gone_at >= 65.0
+    assert yard.clock.now() - machine.gone_at >= sum(pauses)
 
 
 async def test_a_list_that_still_shows_it_is_no_proof(yard: Yard) -> None:

@@ -176,8 +176,8 @@ async def test_an_agent_that_does_not_come_back_is_given_up_at_a_boot_deadline_o
     assert why(yard.lease()) == (LeaseState.DESTROYING, LeaseReason.BOOT_DEADLINE)
 
 
-async def test_a_draining_agent_that_exits_is_not_revived(yard: Yard) -> None:
-    """It was about to go; what it had goes back into the queue."""
+async def test_a_draining_agent_that_exits_with_work_on_its_disk_is_started_again(yard: Yard) -> None:
+    """What it finished before it went is fetched, not made again; the engine drains it anew."""
     machine = await yard.rent_ready()
     job_id = yard.assign()
     await yard.fleet.drain(yard.lease())
@@ -185,5 +185,5 @@ async def test_a_draining_agent_that_exits_is_not_revived(yard: Yard) -> None:
 
     await yard.look_for(70.0)
 
-    assert why(yard.lease()) == (LeaseState.GONE, LeaseReason.LOST)
-    assert yard.desk.ledger.job(job_id).state is JobState.PLANNED
+    assert (yard.lease().state, yard.lease().restarts) == (LeaseState.READY, 1)
+    assert yard.desk.ledger.job(job_id).state is JobState.ASSIGNED

@@ -105,6 +105,17 @@ def test_a_batch_is_written_whole_or_not_at_all(ledger: Ledger) -> None:
     assert (ledger.batches(), ledger.jobs(), ledger.events()) == ([], [], [])
 
 
+def test_no_two_batches_share_a_second(ledger: Ledger) -> None:
+    """The second stands in every output's name: the later of two takes another one, and writes nothing until then."""
+    assert ledger.add_batch(a_batch("b-1", created_at=HOUR + 0.2), [])
+
+    assert not ledger.add_batch(a_batch("b-2", created_at=HOUR + 0.9), [a_job_row("b-2")])
+
+    assert [batch.id for batch in ledger.batches()] == ["b-1"]
+    assert ledger.jobs() == []
+    assert ledger.add_batch(a_batch("b-2", created_at=HOUR + 1), [])
+
+
 def test_jobs_come_in_the_order_in_which_they_were_planned(ledger: Ledger) -> None:
     """By batch, then by number: ten does not come before two."""
     ledger.add_batch(a_batch("b-2", created_at=HOUR + 1), [a_job_row("b-2", created_at=HOUR + 1)])
@@ -127,7 +138,7 @@ def test_open_jobs_are_those_with_work_left(ledger: Ledger) -> None:
 def test_a_closed_batch_is_no_longer_among_the_unclosed(ledger: Ledger, clock: Hours) -> None:
     """It stays in the ledger, with the hour."""
     ledger.add_batch(a_batch("b-1"), [])
-    ledger.add_batch(a_batch("b-2"), [])
+    ledger.add_batch(a_batch("b-2", created_at=HOUR + 1), [])
     clock.advance(3)
 
     ledger.close_batch("b-1")
@@ -202,7 +213,7 @@ def test_an_attempt_begins_only_where_the_row_allows_it(ledger: Ledger) -> None:
 def test_a_wish_is_carried_once(ledger: Ledger) -> None:
     """Into the batch that it names, and not again over a later one."""
     ledger.add_batch(a_batch("b-1"), [])
-    ledger.add_batch(a_batch("b-2"), [])
+    ledger.add_batch(a_batch("b-2", created_at=HOUR + 1), [])
 
     ledger.wish(WishWord.DRAIN, "b-1")
     taken = ledger.take_wishes()
@@ -235,8 +246,8 @@ def test_the_last_of_several_wishes_stands(ledger: Ledger) -> None:
 
 def test_a_wish_without_a_batch_means_all_that_are_open(ledger: Ledger) -> None:
     """A batch that is closed keeps what it was closed with."""
-    for name in ("b-1", "b-2", "b-3"):
-        ledger.add_batch(a_batch(name), [])
+    for number, name in enumerate(("b-1", "b-2", "b-3")):
+        assert ledger.add_batch(a_batch(name, created_at=HOUR + number), [])
     ledger.close_batch("b-2")
 
     ledger.wish(WishWord.DRAIN)

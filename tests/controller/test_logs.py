@@ -75,6 +75,8 @@ async def test_a_job_without_a_log_has_none(desk: Desk, cloud: Cloud) -> None:
 async def test_following_waits_for_a_job_that_waits(desk: Desk, cloud: Cloud, clock: Hours) -> None:
     """Until it has left its machine: then the copy is there."""
     desk.ledger.add_batch(a_batch(), [a_job_row()])
+    working = desk.state.lock()
+    working.acquire()
     reading = asyncio.create_task(read(desk, cloud, keep_on=True))
     await clock.pass_by(30.0)
     await everybody_waits()
@@ -90,3 +92,11 @@ async def test_following_waits_for_a_job_that_waits(desk: Desk, cloud: Cloud, cl
     assert reading.done()
     assert reading.result() == b"the whole story\n"
     await ended(reading)
+    working.release()
+
+
+async def test_following_ends_when_nobody_works_any_more(desk: Desk, cloud: Cloud) -> None:
+    """A job that waits in the ledger, with no framehaul at work, will write no log."""
+    desk.ledger.add_batch(a_batch(), [a_job_row()])
+
+    assert await read(desk, cloud, keep_on=True) == b""

@@ -178,13 +178,26 @@ def test_results_hold_no_secret(desk: Desk) -> None:
 def test_results_lie_beside_the_outputs_and_on_the_laptop(desk: Desk, tmp_path: Path) -> None:
     """The same bytes in both places; a second report replaces the first."""
     batch = kept(desk, published(), target=f"file://{tmp_path}/out%20put/")
-    write_results(desk, batch, {"first": 1})
+    write_results(desk, batch, {**told(desk, batch), "dollars": 7})
 
     place = write_results(desk, batch, told(desk, batch))
 
     assert place == f"{tmp_path}/out put/results.json"
     assert json.loads(Path(place).read_text()) == told(desk, batch)
     assert desk.state.results("b-1").read_bytes() == Path(place).read_bytes()
+
+
+@pytest.mark.parametrize("theirs", [b"[]", b"{}", b"\xff not JSON"])
+def test_a_file_of_that_name_that_is_no_report_is_left_alone(desk: Desk, tmp_path: Path, theirs: bytes) -> None:
+    """Somebody's own results.json stays; ours takes the batch's name."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "results.json").write_bytes(theirs)
+    batch = kept(desk, published(), target=f"file://{tmp_path}/out/")
+
+    place = write_results(desk, batch, told(desk, batch))
+
+    assert place == f"{tmp_path}/out/b-1.results.json"
+    assert (tmp_path / "out" / "results.json").read_bytes() == theirs
 
 
 def test_results_that_cannot_lie_beside_the_outputs_are_kept_and_named(desk: Desk, tmp_path: Path) -> None:

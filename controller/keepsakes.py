@@ -1,0 +1,45 @@
+"""What is kept of a machine that will be gone: a job's logs, and its before/after picture."""
+
+from __future__ import annotations
+
+import asyncio
+
+from controller.channel import AgentChannel
+from controller.desk import Desk
+from controller.ledger import Job
+from framehaul.atomic import write_atomic
+from framehaul.contract.routes import LOG_STREAMS
+from framehaul.contract.uris import Uri
+from framehaul.storage.base import Store
+
+# A machine that is not ours may write for ever; a log is read by a person.
+_MAX_LOG_BYTES = 64 << 20
+
+
+async def keep_logs(desk: Desk, channel: AgentChannel, job: Job) -> None:
+    """Save both logs; a laptop's disk that refuses them is told, and costs no result."""
+    folder = desk.state.logs(job.id)
+    try:
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        for stream in LOG_STREAMS:
+            await asyncio.to_thread(write_atomic, folder / f"{stream}.log", await _log(channel, job.id, stream))
+    except OSError as exc:
+        desk.observer.say(f"{job.name}: its logs could not be kept: {exc}")
+
+
+async def keep_preview(desk: Desk, channel: AgentChannel, job: Job, store: Store, folder: Uri) -> None:
+    """Put the picture beside the result, and remember where."""
+    uri = folder.join(f"{job.outputs[0].name}.preview.jpg")
+    picture = await channel.preview(job.id)
+    await asyncio.to_thread(store.put, uri, [picture], replace=True)
+    desk.ledger.note_job(job.id, figures={**job.figures, "preview": str(uri)})
+
+
+async def _log(channel: AgentChannel, job_id: str, stream: str) -> bytes:
+    text, offset = bytearray(), 0
+    while len(text) < _MAX_LOG_BYTES:
+        piece, offset = await channel.log(job_id, stream, offset)
+        if not piece:
+            break
+        text += piece
+    return bytes(text)
