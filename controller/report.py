@@ -53,8 +53,11 @@ def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:
     """Keep results.json in the state folder and put it beside the outputs; gives where it lies."""
     raw = json.dumps(results, indent=2, ensure_ascii=False).encode() + b"\n"
     kept = desk.state.results(batch.id)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(kept, raw)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(kept, raw)
+    except OSError as exc:
+        desk.observer.say(f"{kept} could not be written: {exc.strerror}.")
     uri = parse_uri(batch.target).join(RESULTS_NAME)
     try:
         store = open_store(uri)

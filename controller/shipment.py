@@ -269,6 +269,9 @@ class Shipment:
             return
         if job.state is JobState.ASSIGNED:
             self._desk.ledger.end_attempt(job, AttemptState.FAILED, AttemptReason.DELIVERY_FAILED, str(exc))
+            if isinstance(exc, AgentError) and exc.problem.type == "about:blank":
+                self._back_to_planned(JobReason.ATTEMPT_FAILED, str(exc))  # not our agent's word: another machine may
+                return
         reason = JobReason.PROOF_FAILED if isinstance(exc, ProofFailed) else JobReason.REFUSED
         self._exclude(reason, str(exc))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +29,9 @@ def carry(seat: Seat, settings: Settings, ids: Sequence[str], *, json_out: bool)
     try:
         asyncio.run(session.carry(ids))
     except Exception:
-        _tell(seat, ids if session.others_at_work else every, session, json_out=json_out)
+        # What ended the work may also keep it from being told (a full disk); the first trouble is the one to name.
+        with contextlib.suppress(Exception):
+            _tell(seat, every, session, json_out=json_out)
         raise
     carried = ids if session.others_at_work else every
     _tell(seat, carried, session, json_out=json_out)

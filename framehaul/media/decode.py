@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from framehaul.errors import TruncatedMedia, UnsupportedMedia
-from framehaul.media.gate import DEFAULT_LIMITS, Limits, open_media, reason
+from framehaul.media.gate import DEFAULT_LIMITS, Limits, open_media, reason, translated
 from framehaul.media.pixels import Rgb, RgbReader
 from framehaul.media.probe import probe, video_stream
 
@@ -46,6 +46,7 @@ class Decoder:
         self.info = probe(path, limits=limits)
         self.frames = 0
         self.nudged = 0
+        self._path = path
         self._name = path.name
         if self.info.video.bit_depth > 8:
             raise UnsupportedMedia(f"{path.name} has {self.info.video.bit_depth} bits a sample; this version takes 8.")
@@ -68,8 +69,11 @@ class Decoder:
     def __iter__(self) -> Iterator[Frame]:
         for picture in self._pictures():
             yield self._frame(picture)
-        missing = self._count.missing(self.frames)
-        if missing or not self.frames:
+        with translated(f"{self._name} is gone"):
+            size = self._path.stat().st_size
+        if size != self.info.size:  # libav calls the new end of an mkv its end
+            raise self._truncated("the file changed while it was read")
+        if self._count.missing(self.frames) or not self.frames:
             raise self._truncated()
 
     def _pictures(self) -> Iterator[VideoFrame]:
@@ -82,6 +86,8 @@ class Decoder:
                 raise self._truncated(reason(exc)) from exc
             if packet is None:
                 return
+            if packet.is_corrupt:  # libav's mark for one that the file ends within
+                raise self._truncated("the file breaks off")
             self._count.packet(packet)
             for picture in pictures:
                 self._count.picture(picture)

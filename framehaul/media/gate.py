@@ -85,8 +85,8 @@ def _open(source: Path | BinaryIO, formats: str, limits: Limits) -> InputContain
         "max_pixels": str(limits.max_pixels),  # for the decoders that libav runs while it looks at the streams
     }
     if isinstance(source, Path):
-        # "file:" so that a name such as "concat:a|b" or "http:x" is a name and not an address.
-        return av.open(f"file:{source.absolute()}", "r", options=options, metadata_errors="replace")
+        # Absolute, because libav takes a bare name such as "concat:a|b.mp4" or "http:x" for an address.
+        return av.open(str(source.absolute()), "r", options=options, metadata_errors="replace")
     source.seek(0)
     return av.open(source, "r", options=options, metadata_errors="replace")
 

@@ -43,7 +43,7 @@ class RgbReader:
             frame,
             format="gbrp",
             src_colorspace=self._numbers.coefficients,
-            src_color_range=ColorRange.JPEG if frame.format.is_rgb else self._numbers.range,
+            src_color_range=self._numbers.range,  # of YUV; swscale takes RGB sources as full range in any case
             dst_color_range=ColorRange.JPEG,
             interpolation=CAREFUL,
         )

@@ -34,7 +34,7 @@ def looks_like_mp4(file: BinaryIO) -> bool:
 
 
 def _mp4_end(file: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes; 0 for fragmented files, which promise nothing as a whole."""
+    """Walk the top-level boxes, the first few: a long fragmented file has thousands, each only promising itself."""
     position = 0
     for _ in range(_MAX_BOXES):
         file.seek(position)
@@ -42,7 +42,7 @@ def _mp4_end(file: BinaryIO, size: int) -> int:
         kind, length = head[4:8], int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if len(head) < 8 or length < 8 or kind == b"moof":
+        if len(head) < 8 or length < 8:
             return 0
         position += length
         if position > size:

@@ -141,20 +141,22 @@ def run_line(
             encode(iter(computed))
             _require_drained(computed)
 
-    threads = [threading.Thread(target=body, name=f"framehaul {body.__name__}", daemon=True) for body in (fill, drain)]
+    sides = (_Side(fill), _Side(drain))
     try:
-        for thread in threads:
-            thread.start()
         with line.stage("compute"):
+            for side in sides:
+                side.start()
             for result in compute(iter(decoded)):
                 computed.put(result)
             _require_drained(decoded)
             computed.end()
     finally:
-        for thread in threads:
-            while thread.is_alive():
+        for side in sides:
+            while side.ident and not side.ended.is_set():
                 with line.stage("last"):  # Ctrl-C while waiting here breaks the line too, and then is waited out
-                    thread.join()
+                    side.ended.wait()
+            if side.ident:
+                side.join()
     if line.error is not None:
         raise line.error
     waited = dict(
@@ -165,6 +167,25 @@ def run_line(
         cpu_s={stage: line.cpu_s[stage] for stage in STAGES},
         peak_bytes={"decode": decoded.peak_bytes, "compute": computed.peak_bytes},
     )
+
+
+class _Side(threading.Thread):
+    """Run a stage beside the calling thread, and tell when it has ended.
+
+    `is_alive` does not: after a join that Ctrl-C interrupts, CPython 3.11 calls a running thread ended.
+    """
+
+    def __init__(self, body: Callable[[], None]) -> None:
+        super().__init__(name=f"framehaul {body.__name__}", daemon=True)
+        self.ended = threading.Event()
+        self._body = body
+
+    def run(self) -> None:
+        """Run the stage, whose errors go to the line."""
+        try:
+            self._body()
+        finally:
+            self.ended.set()
 
 
 def _require_drained(queue: ByteQueue[A]) -> None:
@@ -188,9 +209,9 @@ class _Line:
         return _Stage(self, name)
 
     def fail(self, name: str, error: BaseException) -> None:
-        """Keep the first error that is not an echo of another, then wake everybody."""
+        """Keep the first error, then wake everybody; a LineBroken is only ever the echo of one that is kept."""
         with self._lock:
-            if self.error is None and not isinstance(error, LineBroken):
+            if self.error is None:
                 error.add_note(f"raised in the {name} stage")
                 self.error = error
         for queue in self._queues:

@@ -46,6 +46,44 @@ def test_changed_parameters_and_a_changed_input_are_new_work(person: Person, blo
     assert results.count(b"another content") == 1
 
 
+def test_results_in_the_input_folder_are_no_inputs(person: Person, blob: Blob) -> None:
+    """With one folder for both, a second run has nothing to do: results, manifests and reports are not videos."""
+    folder = blob("a.bin", 1000).parent
+
+    first = person.runs("run", str(folder), "--pipeline", "copy", "--to", str(folder))
+    second = person.runs("run", str(folder), "--pipeline", "copy", "--to", str(folder))
+
+    assert (first.code, second.code) == (0, 0), first.text + second.text
+    assert "Nothing is left to do." in second.text
+    assert len(person.jobs()) == 1
+
+
+def test_a_signed_address_is_not_told_to_anybody(person: Person, blob: Blob) -> None:
+    """The signature of an address stays in the ledger and the grant: reports and `ps` show the address without it."""
+    source = blob("v.bin", 1000)
+    with FileServer(source.parent) as server:
+        address = f"{server.url}/v.bin?X-Amz-Signature=TOPSECRET"
+        ended = person.runs("run", address, "--pipeline", "copy", "--to", str(person.out))
+
+    assert ended.code == 0, ended.text
+    told = ended.text + (person.out / "results.json").read_text() + person.runs("ps", "--all", "--json").text
+    assert "/v.bin" in told
+    assert "TOPSECRET" not in told
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_rented(
+    person: Person, blob: Blob
+) -> None:
+    """A file in the folder's place: a sentence and exit code 2, at once."""
+    person.out.write_text("in the way")
+
+    ended = person.ends(person.copies(blob("a.bin", 1000)))
+
+    assert ended.code == 2, ended.text
+    assert "Results cannot be written there" in ended.text
+    assert person.leases() == []
+
+
 def test_the_agent_never_needs_to_read_the_input_folder(person: Person, blob: Blob) -> None:
     """With the inputs unreadable to the agent's process, the job works: bytes travel through its own routes."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from framehaul.contract.states import JobState, LeaseState
-from tests.journeys.person import Person, eventually
+from tests.journeys.person import PATIENCE_S, Person, eventually
 
 Blob = Callable[[str, int], Path]
 
@@ -57,6 +57,50 @@ def test_a_second_terminal_stops_what_the_first_one_runs(person: Person, blob: B
     assert word.code == 0, word.text
     assert ended.code == 130, ended.text
     assert [job.state for job in person.jobs()] == [JobState.PLANNED]
+    assert person.agents() == []
+
+
+def test_a_reader_who_leaves_ends_nothing(person: Person, blob: Blob) -> None:
+    """`framehaul run | head -1`: the pipe is closed in the middle, the work goes on, nothing is left running."""
+    command = person.copies(blob("a.bin", 900_000), rate=300_000)
+    eventually("the job runs", person.drafts)
+    assert command.stdout is not None
+
+    command.stdout.close()
+    code = command.wait(PATIENCE_S)
+
+    assert code == 0
+    assert [job.state for job in person.jobs()] == [JobState.PUBLISHED]
+    assert person.agents() == []
+
+
+def test_a_closed_terminal_is_a_ctrl_c(person: Person, blob: Blob) -> None:
+    """SIGHUP finishes the running job and ends the machine, though nobody is left to read it."""
+    command = person.copies(blob("a.bin", 600_000), blob("b.bin", 600_000), rate=300_000)
+    eventually("the first job runs", person.drafts)
+
+    command.send_signal(signal.SIGHUP)
+    ended = person.ends(command)
+
+    assert ended.code == 130, ended.text
+    assert [job.state for job in person.jobs()] == [JobState.PUBLISHED, JobState.PLANNED]
+    assert person.agents() == []
+
+
+def test_stop_ends_a_machine_that_the_ledger_has_forgotten(person: Person, blob: Blob) -> None:
+    """With the ledger lost, `ps` names what runs and `stop` ends it: this state folder's cloud is all ours."""
+    command = person.copies(blob("a.bin", 3_000_000), rate=100_000)
+    eventually("the job runs", person.drafts)
+    person.kills(command)
+    for path in person.state.root.glob("ledger.sqlite*"):
+        path.unlink()
+
+    seen = person.runs("ps")
+    ended = person.runs("stop")
+
+    assert "Running, and unknown to the ledger: fh-" in seen.text
+    assert "nothing is billing" not in seen.text
+    assert ended.code == 0, ended.text
     assert person.agents() == []
 
 

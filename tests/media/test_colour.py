@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import av
 import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
@@ -38,6 +39,14 @@ def test_an_unusable_matrix_is_guessed_from_the_size(matrix: int) -> None:
 def test_range_is_limited_unless_it_says_full(tag: int, used: ColorRange) -> None:
     """Untagged video is limited range, as nearly all of it is."""
     assert Colour(range=tag).numbers(*SD).range == used
+
+
+def test_the_old_names_for_full_range_are_understood() -> None:
+    """Motion JPEG says "full range" by its pixel format only."""
+    frame = av.VideoFrame(16, 16, "yuvj420p")
+
+    assert Colour.of(frame, "yuvj420p").range == 2
+    assert Colour.of(frame, "yuv420p").range == 0
 
 
 @pytest.mark.parametrize("colour", [Colour(), Colour(1, 1, 1, 1), Colour(6, 2, 6, 6), Colour(9, 1, 9, 14)])

@@ -140,19 +140,25 @@ def test_sound_is_copied_bit_for_bit_and_stays_in_step(
     assert_times_equal(source, target, judge)
 
 
-def test_sound_and_pictures_lie_side_by_side_in_the_file(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
+def test_sound_and_pictures_lie_side_by_side_in_the_file(tmp_path: Path, ffmpeg_program: str) -> None:
     """A player that streams the file finds sound and picture of the same moment close together."""
-    source, target = with_sound(ffmpeg_program, clip, tmp_path / "in.mp4"), tmp_path / "out.mkv"
+    source, target = tmp_path / "in.mp4", tmp_path / "out.mkv"
+    ffmpeg(
+        ffmpeg_program, "-f", "lavfi", "-i", "testsrc=s=32x32:r=8:d=40", "-f", "lavfi", "-i", "sine=d=40",
+        "-c:v", "libx264", "-c:a", "aac", source,
+    )  # fmt: skip
 
     convert(source, target, Enlarge(1), encoder=B_FRAMES)
 
     latest = {"video": 0.0, "audio": 0.0}
+    widest = 0.0
     with av.open(target) as container:
         for packet in container.demux():
-            if packet.size and packet.pts is not None:
-                latest[packet.stream.type] = max(latest[packet.stream.type], float(packet.pts * packet.time_base))
-                if min(latest.values()) > 0 and latest["video"] < 0.9:
-                    assert abs(latest["video"] - latest["audio"]) < 0.35
+            if packet.size:
+                latest[packet.stream.type] = float((packet.dts or 0) * packet.time_base)
+                widest = max(widest, abs(latest["video"] - latest["audio"]))
+    # libav by itself waits ten seconds for a stream that says nothing.
+    assert widest < 1
 
 
 def test_streams_that_the_container_cannot_take_are_named(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
@@ -162,8 +168,7 @@ def test_streams_that_the_container_cannot_take_are_named(tmp_path: Path, clip: 
     source = tmp_path / "in.mkv"
     ffmpeg(
         ffmpeg_program, "-i", clip, "-f", "lavfi", "-i", "sine=d=1", "-i", words, "-map", "0:v", "-map", "1:a", "-map",
-        "1:a", "-map", "2", "-c:v", "copy", "-c:a:0", "aac", "-c:a:1", "pcm_s16le", "-c:s", "srt",
-        "-metadata:s:a:0", "language=deu", source,
+        "1:a", "-map", "2", "-c:v", "copy", "-c:a:0", "aac", "-c:a:1", "pcm_s16le", "-c:s", "srt", source,
     )  # fmt: skip
 
     to_mkv = convert(source, tmp_path / "out.mkv", Enlarge(1), encoder=QUICK)
@@ -175,19 +180,22 @@ def test_streams_that_the_container_cannot_take_are_named(tmp_path: Path, clip: 
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_the_language_of_the_sound_is_kept(
+def test_language_and_choice_of_the_sound_are_kept(
     tmp_path: Path, clip: Path, ffmpeg_program: str, judge: Judge, suffix: str
 ) -> None:
-    """A player shows the same name for the sound as before."""
+    """A player offers the same languages as before, and plays the same one unasked: here the second."""
     source, target = tmp_path / f"in.{suffix}", tmp_path / f"out.{suffix}"
     ffmpeg(
-        ffmpeg_program, "-i", clip, "-f", "lavfi", "-i", "sine=d=1", "-c:v", "copy", "-metadata:s:a", "language=deu",
-        source,
+        ffmpeg_program, "-i", clip, "-f", "lavfi", "-i", "sine=d=1", "-map", "0", "-map", "1", "-map", "1",
+        "-c:v", "copy", "-c:a", "aac", "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=fra",
+        "-disposition:a:0", "0", "-disposition:a:1", "default", source,
     )  # fmt: skip
 
     convert(source, target, Enlarge(1), encoder=QUICK)
 
-    assert judge.streams(target)[1]["tags"]["language"] in {"deu", "ger"}
+    before, after = judge.streams(source)[1:], judge.streams(target)[1:]
+    assert [sound["tags"]["language"] for sound in after] == [sound["tags"]["language"] for sound in before]
+    assert [sound["disposition"]["default"] for sound in after] == [0, 1]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,6 +32,17 @@ def test_frames_are_contiguous_rgb_in_order(clip: Path) -> None:
         assert (frame.rgb.shape, frame.rgb.dtype.name, frame.time_base) == ((64, 96, 3), "uint8", MP4_BASE)
         assert frame.rgb.flags.c_contiguous
         assert frame.duration == 512
+
+
+def test_arrays_are_contiguous_at_every_width(tmp_path: Path) -> None:
+    """libav pads its rows; the array has no padding in it."""
+    path = tmp_path / "narrow.mp4"
+    write_pictures(path, [scene(92, 64)], [0])
+
+    (frame,) = frames_of(path)
+
+    assert frame.rgb.shape == (64, 92, 3)
+    assert frame.rgb.flags.c_contiguous
 
 
 def test_pictures_look_like_what_was_painted(clip: Path) -> None:
@@ -110,30 +122,93 @@ def test_ten_bits_are_refused(tmp_path: Path, clip: Path, ffmpeg_program: str) -
         Decoder(deep)
 
 
+def erased(packet: bytes) -> bytes:
+    """Lose a whole packet, as a bad block on a disk does."""
+    return bytes(len(packet))
+
+
+def scrambled(packet: bytes) -> bytes:
+    """Keep a packet's head and lose its sense: the decoder paints something over the rest, without an error."""
+    noise = np.random.default_rng(0).integers(1, 255, len(packet), dtype=np.uint8).tobytes()
+    return packet[: len(packet) // 4] + noise[len(packet) // 4 :]
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.95])
-def test_damage_is_noticed_where_it_is(tmp_path: Path, suffix: str, part: float) -> None:
-    """Zeroed bytes end the work at the damaged picture, wherever it lies, with how many came before."""
+@pytest.mark.parametrize("harm", [erased, scrambled])
+def test_damage_is_noticed_where_it_is(
+    tmp_path: Path, suffix: str, part: float, harm: Callable[[bytes], bytes]
+) -> None:
+    """The work ends at the damaged picture, wherever it lies, with how many came before."""
     path = one_second(tmp_path / f"clip.{suffix}", options={"crf": "18", "g": "6", "bf": "0"})
     with av.open(path) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
-    victim = packets[int(part * len(packets))]
+    victim = bytes(packets[int(part * len(packets))])
     content = path.read_bytes()
-    assert content.count(bytes(victim)) == 1
-    path.write_bytes(content.replace(bytes(victim), bytes(victim.size)))
+    assert content.count(victim) == 1
+    path.write_bytes(content.replace(victim, harm(victim)))
 
     with pytest.raises(TruncatedMedia, match=r"gave \d+ frames of 24") as caught:
         frames_of(path)
     assert int(str(caught.value).split()[2]) <= int(part * len(packets))
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_noticed(clip: Path) -> None:
-    """The header promised 24 pictures; fewer is an error, not an end."""
+def test_a_file_that_starts_between_key_frames_gives_what_can_be_seen(tmp_path: Path) -> None:
+    """A recording may begin in the middle of a scene: the first key frame is the first picture, and none is missed."""
+    whole, path = one_second(tmp_path / "whole.mkv", options={"crf": "18", "g": "6", "bf": "0"}), tmp_path / "late.mkv"
+    with av.open(whole) as source, av.open(path, "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in list(source.demux(video=0))[1:-1]:
+            packet.stream = stream
+            output.mux(packet)
+
+    frames = frames_of(path)
+
+    assert len(frames) == 18
+    assert np.array_equal(frames[0].rgb, frames_of(whole)[6].rgb)
+
+
+def test_pictures_beyond_the_edit_list_are_not_missed(tmp_path: Path, clip: Path, judge: Judge) -> None:
+    """A phone's trim leaves the pictures in the file and shortens the edit: they are not shown, and not missed."""
     content = clip.read_bytes()
-    with Decoder(clip) as decoder:
-        clip.write_bytes(content[: len(content) // 2])
-        with pytest.raises(TruncatedMedia, match=r"clip.mp4 gave \d+ frames of 24"):
+    edit = content.index(b"elst") + 12  # after version, flags and count: the duration, in ticks of the movie
+    half = int.from_bytes(content[edit : edit + 4], "big") // 2
+    clip.write_bytes(content[:edit] + half.to_bytes(4, "big") + content[edit + 4 :])
+
+    frames = frames_of(clip)
+
+    assert len(frames) == len(judge.picture_times(clip)) < 20
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path, suffix: str) -> None:
+    """The header promised 24 pictures; fewer is an error, not an end."""
+    path = one_second(tmp_path / f"clip.{suffix}")
+    content = path.read_bytes()
+    with Decoder(path) as decoder:
+        path.write_bytes(content[: len(content) // 2])
+        with pytest.raises(TruncatedMedia, match=r"gave \d+ frames of 24"):
             list(decoder)
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_noticed(clip: Path) -> None:
+    """An open file can be read to its end; but nobody can say that it was this one."""
+    with Decoder(clip) as decoder:
+        clip.unlink()
+        with pytest.raises(MediaError, match=r"clip.mp4 is gone"):
+            list(decoder)
+
+
+def test_a_long_fragmented_file_that_breaks_off_is_noticed_where_it_does(tmp_path: Path, ffmpeg_program: str) -> None:
+    """Its boxes are too many to be walked beforehand; the packet that the end goes through tells."""
+    whole, path = tmp_path / "whole.mp4", tmp_path / "pieces.mp4"
+    pictures = [scene(96, 64, index) for index in range(72)]
+    write_pictures(whole, pictures, [512 * index for index in range(72)], options={"crf": "18", "g": "1", "bf": "0"})
+    ffmpeg(ffmpeg_program, "-i", whole, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", path)
+    path.write_bytes(path.read_bytes()[:-4000])
+
+    with pytest.raises(TruncatedMedia, match="the file breaks off"):
+        frames_of(path)
 
 
 def test_a_change_of_size_in_the_middle_is_refused(tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ def test_hevc_in_mp4_has_the_tag_that_players_take(tmp_path: Path, like: VideoIn
     assert judge.video(target)["codec_tag_string"] == "hvc1"
 
 
+def test_pictures_are_not_cut_into_strips(tmp_path: Path, like: VideoInfo) -> None:
+    """x264 uses cores by picture, not by slices of one, which cost size; it writes into the file what it did."""
+    threads = (("threads", "2"),)
+
+    target = encode(tmp_path / "out.mkv", like, (320, 192), settings=EncoderSettings(options=threads))
+
+    assert b"sliced_threads=0" in target.read_bytes()
+
+
 @pytest.mark.parametrize("size", [(321, 181), (321, 180), (320, 181)])
 def test_an_odd_size_is_exact(tmp_path: Path, like: VideoInfo, judge: Judge, size: tuple[int, int]) -> None:
     """Neither cropped nor padded by a column: such a picture is coded with full chroma."""

@@ -129,3 +129,17 @@ def test_an_rgb_source_becomes_yuv_with_a_matrix(tmp_path: Path, judge: Judge, f
     assert judge.colour(target)["color_space"] == "smpte170m"
     with Decoder(target) as decoder:
         assert psnr_db(next(iter(decoder)).rgb, scene(*SIZE)) > 34
+
+
+def test_rgb_without_a_range_is_full_range(tmp_path: Path) -> None:
+    """Limited-range RGB hardly exists; an untagged RGB file is decoded as it was painted, to the bit."""
+    source, picture = tmp_path / "in.mkv", scene(*SIZE)
+    with av.open(source, "w") as output:
+        stream = output.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "bgr0"
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        output.mux(stream.encode(None))
+
+    with Decoder(source) as decoder:
+        assert decoder.info.video.colour.range != 2
+        assert np.array_equal(next(iter(decoder)).rgb, picture)

@@ -81,7 +81,8 @@ def test_a_preview_replaces_the_last_one(tmp_path: Path) -> None:
 
     write_preview(flat(8, 8, (1, 2, 3)), flat(16, 16, (1, 2, 3)), path)
 
-    assert path.read_bytes()[:2] == b"\xff\xd8"
+    assert path.read_bytes()[:4] == b"\xff\xd8\xff\xe0"
+    assert path.read_bytes()[6:10] == b"JFIF"
     assert [entry.name for entry in tmp_path.iterdir()] == ["preview.jpg"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from fractions import Fraction
@@ -12,7 +13,7 @@ import pytest
 from framehaul.errors import MediaError, NotAVideo, UnsupportedMedia
 from framehaul.media.gate import Limits
 from framehaul.media.probe import probe
-from tests.media.clips import MP4_BASE, ffmpeg, one_second
+from tests.media.clips import MP4_BASE, ffmpeg, scene, write_pictures
 
 
 def test_a_clip_is_described_as_it_was_made(clip: Path) -> None:
@@ -30,18 +31,24 @@ def test_a_clip_is_described_as_it_was_made(clip: Path) -> None:
 
 def test_a_stream_of_bytes_is_described_like_its_file(clip: Path) -> None:
     """A seekable binary reader, as ranged reads give one, yields the same answer as the path, and is left open."""
-    with clip.open("rb") as file:
-        assert probe(file) == probe(clip)
-        assert not file.closed
+    file = io.BytesIO(clip.read_bytes())
+
+    assert probe(file) == probe(clip)
+    assert not file.closed
 
 
 def test_frames_are_estimated_where_the_header_has_no_count(tmp_path: Path) -> None:
-    """mkv keeps no count; duration × rate gives it."""
-    info = probe(one_second(tmp_path / "clip.mkv"))
+    """mkv keeps no count; duration × rate gives it, also for pictures that start late."""
+    path = tmp_path / "clip.mkv"
+    for late_ms in (0, 500):
+        ticks = [late_ms + round(index * 1000 / 24) for index in range(24)]
+        write_pictures(path, [scene(96, 64, index) for index in range(24)], ticks, Fraction(1, 1000))
+        info = probe(path)
 
-    assert info.container == "mkv"
-    assert info.video.frames is None
-    assert info.frames_estimate == 24
+        assert info.container == "mkv"
+        assert info.video.frames is None
+        assert info.video.start_s == late_ms / 1000
+        assert info.frames_estimate == 24
 
 
 def test_probing_loads_no_numpy(clip: Path) -> None:
@@ -162,8 +169,12 @@ def test_absurd_claims_are_refused(clip: Path, limits: Limits, sentence: str) ->
         probe(clip, limits=limits)
 
 
-def test_a_name_that_looks_like_an_address_is_a_name(tmp_path: Path, clip: Path) -> None:
-    """libav reads "concat:a|b" and "http:…" as protocols; a path is only ever a path."""
-    odd = clip.rename(tmp_path / "concat:a|b.mp4")
+@pytest.mark.parametrize("name", ["concat:a|b.mp4", "http:clip.mp4", "file:clip.mp4"])
+def test_a_name_that_looks_like_an_address_is_a_name(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """libav reads a bare "concat:a|b" as a protocol; a path is only ever a path, also one without folders."""
+    clip.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
 
-    assert probe(odd).video.width == 96
+    assert probe(Path(name)).video.width == 96

@@ -53,6 +53,16 @@ def test_a_cut_mp4_without_its_index_is_called_cut(clip: Path) -> None:
         probe(clip)
 
 
+def test_a_cut_fragment_is_called_cut(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
+    """A fragmented mp4, as cameras and streams leave it, ends within a box that promised more."""
+    path = tmp_path / "pieces.mp4"
+    ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+    with pytest.raises(TruncatedMedia, match="breaks off"):
+        probe(path)
+
+
 def test_a_cut_mkv_is_called_cut(tmp_path: Path) -> None:
     """mkv plays until it breaks off, which libav calls the end; the header knows better."""
     path = one_second(tmp_path / "clip.mkv")
