@@ -154,7 +154,7 @@ def _describe(container: InputContainer, video: VideoStream, name: str, limits: 
         size=container.size if container.size >= 0 else None,
         video=_describe_video(video, duration_s, name, limits),
         audio=tuple(_describe_audio(container)),
-        other=tuple(_named(stream) for stream in container.streams if stream is not video and stream.type != "audio"),
+        other=tuple(_others(container, video)),
     )
     _check_limits(info, len(container.streams), name, limits)
     return info
@@ -216,6 +216,14 @@ def _describe_audio(container: InputContainer) -> Iterable[AudioInfo]:
         codec = context.codec.canonical_name if context else "unknown"
         rate, channels = (context.sample_rate, context.channels) if context else (0, 0)
         yield AudioInfo(codec, rate, channels, seconds(stream.start_time, stream.time_base) or 0.0)
+
+
+def _others(container: InputContainer, video: VideoStream) -> Iterable[str]:
+    for stream in container.streams:
+        if stream is not video and stream.type != "audio":
+            yield _named(stream)
+    if chapters := len(container.chapters()):
+        yield f"{chapters} chapters"
 
 
 def _named(stream: Stream) -> str:

@@ -62,9 +62,11 @@ def test_sound_and_other_streams_are_named(tmp_path: Path, clip: Path, ffmpeg_pr
     """Audio is listed with codec, rate and start; what is neither video nor audio is named for the report."""
     words = tmp_path / "words.srt"
     words.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    marks = tmp_path / "marks.txt"
+    marks.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\n" * 1)
     both = tmp_path / "both.mkv"
     ffmpeg(
-        ffmpeg_program, "-i", clip, "-f", "lavfi", "-i", "sine=r=44100:d=1", "-i", words,
+        ffmpeg_program, "-i", clip, "-f", "lavfi", "-i", "sine=r=44100:d=1", "-i", words, "-i", marks,
         "-map", "0", "-map", "1", "-map", "2", "-c:v", "copy", "-c:a", "flac", "-c:s", "srt",
         "-metadata:s:s", "language=eng", both,
     )  # fmt: skip
