@@ -63,18 +63,19 @@ def test_sound_and_other_streams_are_named(tmp_path: Path, clip: Path, ffmpeg_pr
     words = tmp_path / "words.srt"
     words.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     marks = tmp_path / "marks.txt"
-    marks.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=500\n" * 1)
+    chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND={}\n"
+    marks.write_text(";FFMETADATA1\n" + chapter.format(0, 500) + chapter.format(500, 1000))
     both = tmp_path / "both.mkv"
     ffmpeg(
         ffmpeg_program, "-i", clip, "-f", "lavfi", "-i", "sine=r=44100:d=1", "-i", words, "-i", marks,
-        "-map", "0", "-map", "1", "-map", "2", "-c:v", "copy", "-c:a", "flac", "-c:s", "srt",
+        "-map", "0", "-map", "1", "-map", "2", "-map_chapters", "3", "-c:v", "copy", "-c:a", "flac", "-c:s", "srt",
         "-metadata:s:s", "language=eng", both,
     )  # fmt: skip
 
     info = probe(both)
 
     assert [(sound.codec, sound.rate, sound.channels) for sound in info.audio] == [("flac", 44100, 1)]
-    assert info.other == ("subtitle subrip (eng)",)
+    assert info.other == ("subtitle subrip (eng)", "2 chapters")
 
 
 def test_rotation_is_read_with_its_matrix(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
