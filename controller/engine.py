@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Collection
 
 from controller.channel import AgentChannel
@@ -54,6 +55,7 @@ class Engine:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._nudge = asyncio.Event()
         self._troubles: dict[tuple[str, str], str] = {}
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._abandoned: set[str] = set()
         self._bug: BaseException | None = None
 
@@ -319,6 +321,7 @@ class Engine:
             job.id,
             channel=lambda: fleet.channel(lease_id),
             wish=lambda: self._wish_of(batch.id),
+            turn=self._turns[lease_id],
         )
         task = asyncio.create_task(shipment.carry(), name=f"shipment {job.id}")
         self._tasks[job.id] = task

@@ -41,15 +41,26 @@ _WAITING = frozenset({AttemptState.QUEUED, AttemptState.FETCHING})
 
 
 class Shipment:
-    """One job on its way. `carry` returns when the job needs this lease no more."""
+    """One job on its way. `carry` returns when the job needs this lease no more.
+
+    `turn` is shared by the jobs of one machine: they are shipped and fed one after another, in their order, so that
+    the first one starts as early as it can.
+    """
 
     def __init__(
-        self, desk: Desk, job_id: str, channel: Callable[[], AgentChannel | None], wish: Callable[[], WishWord]
+        self,
+        desk: Desk,
+        job_id: str,
+        channel: Callable[[], AgentChannel | None],
+        wish: Callable[[], WishWord],
+        turn: asyncio.Lock,
     ) -> None:
         self._desk = desk
         self._id = job_id
         self._channel = channel
         self._wish = wish
+        self._turn = turn
+        self._my_turn = False
         self._stop_sent = False
         self._refusals = 0
 
@@ -77,6 +88,19 @@ class Shipment:
     async def _see_it_delivered(self, batch: Batch) -> None:
         spec = self._job.spec
         assert spec is not None
+        await self._turn.acquire()
+        self._my_turn = True
+        try:
+            await self._until_delivered(batch, spec)
+        finally:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._my_turn:
+            self._my_turn = False
+            self._turn.release()
+
+    async def _until_delivered(self, batch: Batch, spec: JobSpec) -> None:
         shipped = False
         while self._job.state is JobState.ASSIGNED:
             channel = self._channel()
@@ -155,6 +179,8 @@ class Shipment:
     async def _advance(self, channel: AgentChannel, batch: Batch, view: JobView) -> None:
         job, status = self._job, view.status
         self._desk.observer.on_progress(job, status)
+        if status.state not in _WAITING or all(progress.complete for progress in view.inputs.values()):
+            self._end_turn()
         if self._should_stop(status.state) and not self._stop_sent:
             await self._stop(channel)
         if status.state in _WAITING and await self._feed(channel, job, view):
