@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 import framehaul
 from controller.cli import look, work
@@ -40,12 +40,13 @@ def main(argv: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     try:
         code = app(args=argv, standalone_mode=False)
-    except click.exceptions.Exit as exc:
+    except typer.Exit as exc:
         code = exc.exit_code
-    except click.ClickException as exc:
-        exc.show()
+    except TyperException as exc:  # typer brings a click of its own: click's classes would not match
+        message = exc.format_message().rstrip()
+        typer.echo(f"framehaul: {plain(message)} Try: framehaul --help" if message else "", err=True)
         code = ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except FramehaulError as exc:
         typer.echo(f"framehaul: {plain(str(exc))}", err=True)

@@ -127,5 +127,6 @@ def _sentence(exc: ValidationError) -> str:
     parts = []
     for error in exc.errors():
         where = ".".join(str(step) for step in error["loc"])
-        parts.append(f"{where}: {error['msg']}" if where else error["msg"])
+        message = error["msg"].removeprefix("Value error, ")  # pydantic's word for a sentence of ours
+        parts.append(f"{where}: {message}" if where else message)
     return "; ".join(parts)

@@ -16,6 +16,11 @@ Blob = Callable[[str, int], Path]
     ("words", "sentence"),
     [
         (["run"], "No input was named. Say: framehaul run"),
+        (["rnu", "x.bin"], "No such command 'rnu'. Did you mean 'run'?"),
+        (["run", "x.bin", "--nope"], "No such option"),
+        (["run", "x.bin", "--max-instances", "0"], "--max-instances"),
+        (["logs"], "Missing argument"),
+        (["logs", "x", "--stream", "q"], "is none of progress, stdout"),
         (["run", "nowhere.mp4"], "Nothing lies at"),
         (["run", "b3://bucket/x"], "Did you mean b2://"),
         (["run", "x.bin", "--pipeline", "enhanse"], "Did you mean 'enhance'?"),
@@ -41,6 +46,7 @@ def test_a_wrong_word_is_a_sentence_and_exit_code_2(
     assert ended.code == 2, ended.text
     assert sentence in ended.text
     assert "Traceback" not in ended.text
+    assert "unforeseen" not in ended.text
     assert person.leases() == []
     assert not (person.home / "framehaul-out").exists()
 
