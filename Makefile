@@ -60,8 +60,10 @@ endef
 $(FOR_DEMO): $(NAMED_IN) | $(BIN)/pip
 	$(call install,agent)
 
+# spandrel, the oracle of the networks, names torchvision, which would bring a torch of its own: it comes alone.
 $(FOR_TESTS): $(NAMED_IN) | $(BIN)/pip
 	$(call install,agent$(COMMA)dev)
+	@$(PIP) install --quiet --no-deps spandrel==0.4.2
 	@touch $(FOR_DEMO)
 
 $(BIN)/pip:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.errors import Refusal
 from agent.jobs.job import Job
 from framehaul.contract.grants import GrantSet
-from framehaul.contract.pipeline import Takes
+from framehaul.contract.pipeline import PipelineCard
 from framehaul.contract.spec import JobSpec
 from framehaul.contract.states import AttemptState
 from framehaul.errors import BadParams
@@ -33,7 +33,7 @@ def judge_spec(spec: JobSpec) -> None:
         pipeline.parse(spec.params)
     except BadParams as exc:
         raise Refusal(422, "bad-params", exc.message, advice=exc.advice) from exc
-    _judge_inputs(spec, card.takes)
+    _judge_inputs(spec, card)
     strange = [output.slot for output in spec.outputs if output.slot not in card.slots]
     if strange:
         raise Refusal(422, "unknown-slot", f"{spec.pipeline} has no output slots {', '.join(strange)}.")
@@ -70,8 +70,9 @@ def judge_grants(job: Job, grants: GrantSet, served: tuple[str, ...]) -> bool:
     return True
 
 
-def _judge_inputs(spec: JobSpec, takes: Takes) -> None:
-    count = len(spec.inputs)
+def _judge_inputs(spec: JobSpec, card: PipelineCard) -> None:
+    takes = card.takes
+    count = sum(entry.slot not in card.asset_slots for entry in spec.inputs)
     if count < takes.at_least or (takes.at_most is not None and count > takes.at_most):
         most = takes.at_most if takes.at_most is not None else "any number"
         sentence = f"{spec.pipeline} takes {takes.at_least} to {most} inputs, not {count}."

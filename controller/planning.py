@@ -10,7 +10,7 @@ from typing import Any
 from controller.errors import ConfigError
 from controller.inputs import Refusal, Source, find_sources, probe_source
 from controller.ledger import Batch, Job, Ledger
-from controller.ledger.rows import WishWord
+from controller.ledger.rows import PinnedAsset, WishWord
 from controller.settings import Settings
 from framehaul.contract.naming import DONE_PREFIX, done_marker, manifest_name, params_digest, timestamp
 from framehaul.contract.pipeline import Estimate, Needs
@@ -19,7 +19,7 @@ from framehaul.contract.states import JobReason, JobState
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import BadParams, MediaError, StoreError
 from framehaul.media.probe import MediaInfo
-from framehaul.pipelines.base import Params, Pipeline
+from framehaul.pipelines.base import Asset, Params, Pipeline
 from framehaul.pipelines.catalogue import load_pipeline
 from framehaul.storage.base import open_store
 
@@ -51,6 +51,9 @@ class Plan:
     under_way: list[tuple[Source, Job]] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     seconds: float | None = None
+    # Seconds that a unit of work took before.
+    rate_s: float | None = None
+    assets: tuple[PinnedAsset, ...] = ()
 
     @property
     def disk_gb(self) -> float:
@@ -64,11 +67,11 @@ def make_plan(
 ) -> Plan:
     """Look at every input; InputError where the request itself cannot stand. Blocks; spends nothing."""
     pipeline = load_pipeline(settings.pipeline)
-    params = pipeline.parse(settings.params)
+    params, assets = pipeline.pack(pipeline.parse(settings.params))
     raw = params.model_dump(mode="json")
     target = parse_uri(settings.to)
     digest = params_digest(pipeline.name, raw, pipeline.model_sha256(params))
-    plan = Plan(pipeline.name, raw, digest, target, settings.provider, now)
+    plan = Plan(pipeline.name, raw, digest, target, settings.provider, now, assets=tuple(map(_pinned, assets)))
     markers = set() if settings.redo else _markers(target)
     busy = {(job.fingerprint, batch.params_digest, _place(batch.target)): job for batch, job in _open_jobs(ledger)}
     names: set[str] = set()
@@ -94,7 +97,7 @@ def write_batch(plan: Plan, settings: Settings, ledger: Ledger) -> Batch:
     """
     while True:
         batch = _batch(plan, settings)
-        if ledger.add_batch(batch, [_row(batch, number, job) for number, job in enumerate(plan.jobs, 1)]):
+        if ledger.add_batch(batch, [_row(batch, number, job, plan.rate_s) for number, job in enumerate(plan.jobs, 1)]):
             return batch
         plan = _a_second_later(plan)
 
@@ -118,7 +121,11 @@ def _batch(plan: Plan, settings: Settings) -> Batch:
         params=plan.params,
         params_digest=plan.params_digest,
         target=str(plan.target),
-        options={**settings.batch_options(), "disk_gb": plan.disk_gb},
+        options={
+            **settings.batch_options(),
+            "disk_gb": plan.disk_gb,
+            "assets": [asdict(asset) for asset in plan.assets],
+        },
         wish=WishWord.RUN,
     )
 
@@ -141,6 +148,13 @@ def _add(plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, na
     names.update(source.folder + output.name for output in outputs)
     needs, estimate = pipeline.needs(params, media, source.size), pipeline.estimate(params, media, source.size)
     plan.jobs.append(PlannedJob(source, outputs, media, needs, estimate, number))
+
+
+def _pinned(asset: Asset) -> PinnedAsset:
+    """Pin a file that travels along, by the same fingerprint as an input on this disk."""
+    uri = parse_uri(str(asset.path))
+    found = open_store(uri).stat(uri)
+    return PinnedAsset(asset.slot, str(uri), asset.path.name, found.size or 0, found.fingerprint)
 
 
 def _free_names(
@@ -185,7 +199,7 @@ def _with_time(plan: Plan, ledger: Ledger) -> Plan:
     work = sum(_work(job) for job in plan.jobs)
     if rates and work:
         rates.sort()
-        return replace(plan, seconds=work * rates[len(rates) // 2])
+        return replace(plan, seconds=work * rates[len(rates) // 2], rate_s=rates[len(rates) // 2])
     return plan
 
 
@@ -194,8 +208,11 @@ def _work(job: PlannedJob) -> float:
     return job.estimate.gflop or (job.source.size or 0) / 1e9
 
 
-def _row(batch: Batch, number: int, job: PlannedJob) -> dict[str, Any]:
+def _row(batch: Batch, number: int, job: PlannedJob, rate_s: float | None) -> dict[str, Any]:
     slots = [output.model_dump() for output in job.outputs]
+    figures: dict[str, Any] = {"work": _work(job)}
+    if rate_s is not None:
+        figures["estimate_s"] = _work(job) * rate_s
     return {
         "id": f"{batch.id}-{number:05d}",
         "batch_id": batch.id,
@@ -211,7 +228,7 @@ def _row(batch: Batch, number: int, job: PlannedJob) -> dict[str, Any]:
         "folder": job.source.folder,
         "frames": job.estimate.frames,
         "attempt": 0,
-        "figures": {"work": _work(job)},
+        "figures": figures,
         "created_at": batch.created_at,
         "updated_at": batch.created_at,
     }

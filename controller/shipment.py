@@ -13,10 +13,10 @@ from controller.errors import AgentError, AgentUnreachable, ProofFailed
 from controller.keepsakes import keep_logs, keep_preview
 from controller.ledger import Batch, Job
 from controller.ledger.rows import WishWord
-from controller.orders import INPUT_SLOT, grants_for
+from controller.orders import grants_for, sources_of
 from controller.publish import publish, read_manifest
 from controller.verify import VerifyMode, prove
-from framehaul.contract.spec import JobSpec
+from framehaul.contract.spec import InputSpec, JobSpec
 from framehaul.contract.states import (
     RETRYABLE_ELSEWHERE,
     AttemptReason,
@@ -108,7 +108,7 @@ class Shipment:
                 if channel is None:
                     raise AgentUnreachable("The machine is not ready.")
                 if not shipped:
-                    await self._ship(channel, spec)
+                    await self._ship(channel, batch, spec)
                     shipped = True
                 await self._advance(channel, batch, await channel.job(self._id))
             except (AgentUnreachable, AgentError) as exc:
@@ -160,13 +160,13 @@ class Shipment:
                     self._desk.observer.say(f"{self._job.name}: {told} The result is kept; trying again.")
                 await self._desk.clock.sleep(_HOLD_PAUSE_S)
 
-    async def _ship(self, channel: AgentChannel, spec: JobSpec) -> None:
+    async def _ship(self, channel: AgentChannel, batch: Batch, spec: JobSpec) -> None:
         view = await channel.put_job(spec)
         if view.grants_generation == 0:
-            grants = grants_for(spec, self._job.source, self._desk.clock.now(), generation=1)
+            grants = grants_for(spec, sources_of(self._job, batch), self._desk.clock.now(), generation=1)
             await channel.put_grants(grants)
 
-    async def _renew(self, channel: AgentChannel, job: Job, view: JobView) -> None:
+    async def _renew(self, channel: AgentChannel, batch: Batch, job: Job, view: JobView) -> None:
         """Grant anew what the store no longer takes; when that does not help, the source itself refuses."""
         assert job.spec is not None
         if view.grants_generation > _MAX_RENEWALS:
@@ -174,7 +174,7 @@ class Shipment:
             raise InputError(f"The source refuses to be read: {view.status.message}".strip())
         await self._desk.clock.sleep(_RENEW_PAUSE_S)
         generation = view.grants_generation + 1
-        await channel.put_grants(grants_for(job.spec, job.source, self._desk.clock.now(), generation))
+        await channel.put_grants(grants_for(job.spec, sources_of(job, batch), self._desk.clock.now(), generation))
 
     async def _advance(self, channel: AgentChannel, batch: Batch, view: JobView) -> None:
         job, status = self._job, view.status
@@ -183,10 +183,10 @@ class Shipment:
             self._end_turn()
         if self._should_stop(status.state) and not self._stop_sent:
             await self._stop(channel)
-        if status.state in _WAITING and await self._feed(channel, job, view):
+        if status.state in _WAITING and await self._feed(channel, batch, job, view):
             return
         if status.reason is AttemptReason.GRANTS_EXPIRED:
-            await self._renew(channel, job, view)
+            await self._renew(channel, batch, job, view)
         if status.state in {AttemptState.DELIVERING, AttemptState.DELIVERED} and view.receipt is not None:
             await self._holding(lambda: self._take_home(channel, batch, job, view))
         elif status.state in {AttemptState.FAILED, AttemptState.STOPPED}:
@@ -209,16 +209,20 @@ class Shipment:
             return state in _WAITING or state is AttemptState.RUNNING
         return wish is WishWord.DRAIN and state in _WAITING
 
-    async def _feed(self, channel: AgentChannel, job: Job, view: JobView) -> bool:
+    async def _feed(self, channel: AgentChannel, batch: Batch, job: Job, view: JobView) -> bool:
         """Send the next span of an input that comes through the laptop; True when something was sent."""
-        progress = view.inputs.get(INPUT_SLOT)
-        uri = parse_uri(job.source)
-        if uri.scheme != "file" or progress is None or progress.complete or self._stop_sent:
-            return False
-        path, total = Path(uri.key), job.size or 0
-        self._desk.observer.on_transfer(job, f"sending {job.name}", progress.received, total)
+        assert job.spec is not None
+        for entry in job.spec.inputs:
+            uri, progress = parse_uri(sources_of(job, batch)[entry.slot]), view.inputs.get(entry.slot)
+            if uri.scheme == "file" and progress is not None and not progress.complete and not self._stop_sent:
+                return await self._send(channel, job, entry, Path(uri.key), progress.received)
+        return False
+
+    async def _send(self, channel: AgentChannel, job: Job, entry: InputSpec, path: Path, offset: int) -> bool:
+        total = entry.size or 0
+        self._desk.observer.on_transfer(job, f"sending {entry.name}", offset, total)
         try:
-            await channel.put_input(self._id, INPUT_SLOT, path, offset=progress.received, total=total)
+            await channel.put_input(self._id, entry.slot, path, offset=offset, total=total)
         except OSError as exc:
             raise InputError(f"{path} cannot be read any more: {exc.strerror or exc}.") from exc
         except AgentError as exc:

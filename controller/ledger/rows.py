@@ -29,6 +29,17 @@ class WishWord(StrEnum):
 
 
 @dataclass(frozen=True)
+class PinnedAsset:
+    """A file that travels with every job of a batch: where it lies, and which bytes are meant."""
+
+    slot: str
+    source: str
+    name: str
+    size: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Batch:
     """One command's worth of jobs."""
 
@@ -42,6 +53,11 @@ class Batch:
     options: dict[str, Any]
     wish: WishWord
     closed_at: float | None = None
+
+    @property
+    def assets(self) -> tuple[PinnedAsset, ...]:
+        """List the files that travel with every job."""
+        return tuple(PinnedAsset(**asset) for asset in self.options.get("assets", ()))
 
 
 @dataclass(frozen=True)

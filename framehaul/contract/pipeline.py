@@ -40,4 +40,7 @@ class PipelineCard(Wire):
     takes: Takes
     modes: tuple[str, ...]
     slots: tuple[Slot, ...]
+    # Input slots that hold no input but a file of the person's that travels with every job: a network, a font.
+    asset_slots: tuple[Slot, ...] = ()
+    presets: dict[str, dict[str, Json]] = {}
     params_schema: dict[str, Json]

@@ -31,12 +31,17 @@ class OutputSlot(Wire):
 
 
 class Limits(Wire):
-    """Bounds on hostile or mistaken input, enforced by the agent."""
+    """Bounds on hostile or mistaken input, and on the worker's time, enforced by the agent.
+
+    A worker that tells nothing for `max_silence_s`, or works for longer than `max_run_s`, is stopped.
+    """
 
     max_input_bytes: Annotated[int, Field(ge=1)] = 1 << 40
     max_pixels: Annotated[int, Field(ge=1)] = 8192 * 8192
     max_duration_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
     max_streams: Annotated[int, Field(ge=1)] = 64
+    max_silence_s: Annotated[float, Field(gt=0)] = 600.0
+    max_run_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
 
 
 class JobSpec(Wire):

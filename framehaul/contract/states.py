@@ -43,6 +43,8 @@ class AttemptReason(StrEnum):
     PIPELINE_FAILED = "pipeline-failed"
     WORKER_DIED = "worker-died"
     DISK_FULL = "disk-full"
+    STALLED = "stalled"
+    OVERTIME = "overtime"
     ASKED_TO_STOP = "asked-to-stop"
     LEASE_ENDED = "lease-ended"
 
@@ -132,7 +134,7 @@ LEASE_MOVES: Moves[LeaseState] = {
 
 _R = AttemptReason
 _RUNNABLE_FAILURES = frozenset(
-    {_R.BAD_PARAMS, _R.BAD_INPUT, _R.PIPELINE_FAILED, _R.WORKER_DIED, _R.DISK_FULL, _R.INPUT_MISMATCH}
+    {_R.BAD_PARAMS, _R.BAD_INPUT, _R.PIPELINE_FAILED, _R.WORKER_DIED, _R.DISK_FULL, _R.INPUT_MISMATCH, _R.STALLED, _R.OVERTIME}
 )
 
 # Which reasons a state may give: the table between the two enums.
@@ -147,7 +149,9 @@ ATTEMPT_REASONS: Mapping[AttemptState, frozenset[AttemptReason]] = {
 }
 
 # An attempt that failed so may well succeed on another machine; the rest would fail anywhere.
-RETRYABLE_ELSEWHERE = frozenset({_R.WORKER_DIED, _R.DISK_FULL, _R.FETCH_FAILED, _R.DELIVERY_FAILED})
+RETRYABLE_ELSEWHERE = frozenset(
+    {_R.WORKER_DIED, _R.DISK_FULL, _R.FETCH_FAILED, _R.DELIVERY_FAILED, _R.STALLED, _R.OVERTIME}
+)
 
 
 def is_final(moves: Moves[S], state: S) -> bool:

@@ -29,6 +29,14 @@ class Params(BaseModel):
 P = TypeVar("P", bound=Params)
 
 
+@dataclass(frozen=True)
+class Asset:
+    """A file of the person's that travels with every job of a batch, in an input slot of its own."""
+
+    slot: str
+    path: Path
+
+
 class Pipeline(ABC, Generic[P]):
     """The light half. Everything here is computable before renting, without torch."""
 
@@ -37,6 +45,9 @@ class Pipeline(ABC, Generic[P]):
     takes: ClassVar[Takes]
     modes: ClassVar[tuple[str, ...]] = ()
     slots: ClassVar[tuple[str, ...]]
+    asset_slots: ClassVar[tuple[str, ...]] = ()
+    # Named choices of parameters, for --preset.
+    presets: ClassVar[Mapping[str, Mapping[str, Json]]] = {}
     params_model: type[P]
 
     def parse(self, raw: Mapping[str, Json]) -> P:
@@ -47,9 +58,22 @@ class Pipeline(ABC, Generic[P]):
             known = ", ".join(self.params_model.model_fields) or "none"
             raise BadParams(f"{self.name}: {_sentence(exc)}.", advice=f"Known parameters: {known}.") from exc
 
+    def pack(self, params: P) -> tuple[P, tuple[Asset, ...]]:
+        """Give the parameters as they travel (no path of this machine in them), and the files that travel with them.
+
+        Called once a batch, on the person's machine, before anything else. What it gives is what every other method,
+        the digest and the runner see; packing it again changes nothing. InputError or ModelError when a file that the
+        parameters name cannot be used.
+        """
+        return params, ()
+
     @abstractmethod
     def output_slots(self, params: P, inputs: Sequence[str], created_at: float, number: int) -> tuple[OutputSlot, ...]:
         """Name every output from the inputs' names; `number` above 1 tells apart two inputs with one stem."""
+
+    def takes_truncated(self, params: P) -> bool:
+        """Say whether an input that ends before its header says is worked on as far as it goes."""
+        return False
 
     def judge(self, params: P, name: str, media: MediaInfo | None) -> None:
         """Refuse (BadParams) an input that this pipeline cannot take; `media` is None where it was not probed."""
@@ -74,6 +98,8 @@ class Pipeline(ABC, Generic[P]):
             takes=self.takes,
             modes=self.modes,
             slots=self.slots,
+            asset_slots=self.asset_slots,
+            presets={name: dict(params) for name, params in self.presets.items()},
             params_schema=self.params_model.model_json_schema(),
         )
 

@@ -45,7 +45,7 @@ def test_a_retry_is_the_same_order_but_for_its_number(desk: Desk, job: Job) -> N
 
 def test_a_file_of_the_laptop_s_is_relayed(job: Job) -> None:
     """Also where agent and laptop are one machine: a path of one is no path of the other."""
-    granted = grants_for(order_for(job, BATCH), job.source, HOUR, generation=3)
+    granted = grants_for(order_for(job, BATCH), {"source": job.source}, HOUR, generation=3)
 
     assert granted.inputs == {"source": RelayIn()}
     assert granted.outputs == {"result": RelayOut(), "manifest": RelayOut()}
@@ -57,7 +57,7 @@ def test_what_lies_on_the_web_is_fetched_by_the_agent(job: Job) -> None:
     """It gets the address, which prints as stars."""
     source = "https://example.invalid/clip.mp4?signature=secret"
 
-    grant = grants_for(order_for(job, BATCH), source, HOUR, generation=1).inputs["source"]
+    grant = grants_for(order_for(job, BATCH), {"source": source}, HOUR, generation=1).inputs["source"]
 
     assert isinstance(grant, HttpGet)
     assert grant.url.get_secret_value() == source
