@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.desk import Desk
 from controller.ledger import Job
-from controller.orders import grants_for, order_for
+from controller.orders import grants_for, order_for, sources_of
 from framehaul.contract.grants import HttpGet, RelayIn, RelayOut
 from framehaul.contract.naming import params_digest
 from framehaul.pipelines.catalogue import load_pipeline
@@ -62,3 +64,28 @@ def test_what_lies_on_the_web_is_fetched_by_the_agent(job: Job) -> None:
     assert isinstance(grant, HttpGet)
     assert grant.url.get_secret_value() == source
     assert "secret" not in f"{grant!r} {grant}"
+
+
+def test_a_file_that_travels_along_is_one_more_input_by_its_bytes(job: Job) -> None:
+    """A network of the person's own: named by its last part, pinned by its fingerprint, relayed like an input."""
+    asset = {"slot": "model", "source": "file:///home/me/nets/anime.pth", "name": "anime.pth"}
+    batch = replace(BATCH, options={"assets": [{**asset, "size": 7, "fingerprint": "disk:7:a"}]})
+
+    spec = order_for(job, batch)
+    granted = grants_for(spec, sources_of(job, batch), HOUR, generation=1)
+
+    assert [(entry.slot, entry.name, entry.size) for entry in spec.inputs[1:]] == [("model", "anime.pth", 7)]
+    assert granted.inputs == {"source": RelayIn(), "model": RelayIn()}
+    assert b"/home/me" not in spec.canonical() + granted.canonical()
+
+
+@pytest.mark.parametrize(
+    ("estimate_s", "longest_s"),
+    [(None, 24 * 3600.0), (10.0, 2 * 3600.0), (3600.0, 3 * 3600.0)],
+    ids=["first of its kind", "a short one", "a long one"],
+)
+def test_a_worker_s_time_is_bounded_by_the_estimate(job: Job, estimate_s: float | None, longest_s: float) -> None:
+    """Two hours at least, three times what such work took before, a day where nobody knows."""
+    figures = {} if estimate_s is None else {"estimate_s": estimate_s}
+
+    assert order_for(replace(job, figures=figures), BATCH).limits.max_run_s == longest_s
