@@ -9,6 +9,7 @@ Exit codes: 0 all done, 1 the job failed, 2 usage or configuration, 130 interrup
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
 import sys
@@ -55,7 +56,15 @@ def _parser() -> argparse.ArgumentParser:
     once.add_argument("--input", dest="inputs", type=Path, action="append", default=[], help="may be repeated")
     once.add_argument("--output", type=Path, required=True, help="the folder for the results")
     once.add_argument("--mode", help="short for --param mode=MODE")
-    once.add_argument("--scale", help="short for --param scale=N")
+    once.add_argument("--scale", help="how many times larger, such as 2 or 1.5")
+    once.add_argument("--model", help="a weight file, .pth or .safetensors")
+    once.add_argument("--preset", help="a named choice of parameters: low, balanced or high")
+    once.add_argument("--start", help="begin there: 90, 1:30, 10s")
+    once.add_argument("--end", help="stop there")
+    once.add_argument("--sample", help="take only this long, from the middle: 10s")
+    once.add_argument(
+        "--allow-truncated", action="store_true", help="work on a file that breaks off, as far as it goes"
+    )
     once.add_argument("--param", dest="params", action="append", default=[], metavar="NAME=VALUE")
     return parser
 
@@ -72,8 +81,11 @@ def _served(told: argparse.Namespace) -> Served:
 
 
 def _one_shot(told: argparse.Namespace) -> OneShot:
-    short = [f"{name}={value}" for name, value in (("mode", told.mode), ("scale", told.scale)) if value is not None]
-    return OneShot(told.pipeline, tuple(told.inputs), told.output, tuple(short + told.params))
+    """Write the options as parameters, in JSON, so that a model called 5 is a name."""
+    given = {name: getattr(told, name) for name in ("mode", "scale", "model", "start", "end", "sample")}
+    given["allow_truncated"] = told.allow_truncated or None
+    short = [f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
+    return OneShot(told.pipeline, tuple(told.inputs), told.output, tuple(short + told.params), told.preset)
 
 
 def _log_to_stderr(level: int) -> None:

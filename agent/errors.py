@@ -5,6 +5,7 @@ FramehaulError
 ├── AttemptFailed      ends an attempt, with the reason that status.json will give
 ├── GrantsExpired      a grant no longer opens its door; the next generation may
 ├── WorkerDied         the process that computes is gone
+├── WorkerOverdue      it was ended, because it hung or took too long
 └── Refusal            an HTTP answer: a problem with a name
 """
 
@@ -16,6 +17,9 @@ from collections.abc import Mapping
 from framehaul.contract.states import AttemptReason
 from framehaul.contract.wire import Json
 from framehaul.errors import FramehaulError
+
+# EFBIG: a disk or a limit that takes no file of this size; another machine may.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class HomeInUse(FramehaulError):
@@ -36,6 +40,14 @@ class GrantsExpired(FramehaulError):
 
 class WorkerDied(FramehaulError):
     """Raised when the worker ends in the middle of an attempt; the message tells how."""
+
+
+class WorkerOverdue(FramehaulError):
+    """Raised when a worker was ended over its silence or its time; the reason is the attempt's."""
+
+    def __init__(self, reason: AttemptReason, message: str, *, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.reason = reason
 
 
 class Refusal(FramehaulError):
@@ -61,5 +73,13 @@ class Refusal(FramehaulError):
 
 
 def is_disk_full(exc: BaseException) -> bool:
-    """Say whether this error means that no room is left, be it of the disk or of a quota."""
-    return isinstance(exc, OSError) and exc.errno in {errno.ENOSPC, errno.EDQUOT}
+    """Say whether this error, or one that led to it, means that no room is left on the disk or for the file.
+
+    libav's writer fails with the system's error as the cause of a MediaError.
+    """
+    cause: BaseException | None = exc
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            return True
+        cause = cause.__cause__
+    return False

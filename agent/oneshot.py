@@ -12,10 +12,11 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from agent.jobs.job import Job
 from agent.service import Agent, Setup
@@ -28,21 +29,33 @@ from framehaul.contract.states import AttemptState
 from framehaul.contract.status import JobStatus
 from framehaul.contract.wire import Json, canonical_json
 from framehaul.errors import BadParams, InputError
+from framehaul.pipelines.base import Asset, Pipeline
 from framehaul.pipelines.catalogue import load_pipeline
 from framehaul.storage.local import disk_fingerprint
 
 STATE_FOLDER = ".framehaul-agent"
-_LINE_EVERY_S = 1.0
+# Progress rings far more often than a person reads; in a file, even a line a second is hundreds that nobody reads.
+_LOOK_EVERY_S = 1.0
+_LINE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
 class OneShot:
-    """The words of `agent run`; params as NAME=VALUE."""
+    """The words of `agent run`; params as NAME=VALUE, and they win over the preset."""
 
     pipeline: str
     inputs: tuple[Path, ...]
     output: Path
     params: tuple[str, ...]
+    preset: str | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order that the words mean, and where the bytes of each input slot lie."""
+
+    spec: JobSpec
+    sources: Mapping[str, Path]
 
 
 def run_once(told: OneShot, clock: Clock | None = None) -> bool:
@@ -52,7 +65,8 @@ def run_once(told: OneShot, clock: Clock | None = None) -> bool:
 
 async def _run(told: OneShot, clock: Clock) -> bool:
     use_unjoined_threads()
-    spec = order_from(told, clock.now())
+    order = order_from(told, clock.now())
+    spec = order.spec
     told.output.mkdir(parents=True, exist_ok=True)
     home = told.output / STATE_FOLDER / spec.job_id
     agent = Agent(Setup(home, clock, allow_file_grants=True))
@@ -60,18 +74,18 @@ async def _run(told: OneShot, clock: Clock) -> bool:
         await agent.start()
         job = _submit(agent, spec)
         if job.grants is None:
-            job.accept_grants(grants_for(job.spec, told))
+            job.accept_grants(grants_for(job.spec, order.sources, told.output))
         await _watch(job, ProgressLine(sys.stdout), clock)
     finally:
         await agent.close()
     return _conclude(job, told.output, home)
 
 
-def order_from(told: OneShot, now: float) -> JobSpec:
+def order_from(told: OneShot, now: float) -> Order:
     """Judge the words, and write the order that they mean."""
     pipeline = load_pipeline(told.pipeline)
-    params = dict(_param(text) for text in told.params)
-    parsed = pipeline.parse(params)
+    parsed, assets = pipeline.pack(pipeline.parse(_params(told, pipeline)))
+    params = parsed.model_dump(mode="json")
     entries = _entries(told.inputs)
     for entry in entries:
         pipeline.judge(parsed, entry.name, None)
@@ -81,7 +95,7 @@ def order_from(told: OneShot, now: float) -> JobSpec:
     outputs = pipeline.output_slots(parsed, [entry.name for entry in entries], now, 1)
     digest = params_digest(told.pipeline, params, pipeline.model_sha256(parsed))
     job_id = _job_id(digest, entries)
-    return JobSpec(
+    spec = JobSpec(
         job_id=job_id,
         attempt=1,
         batch_id=job_id,
@@ -89,28 +103,24 @@ def order_from(told: OneShot, now: float) -> JobSpec:
         pipeline_digest=pipeline.card().digest(),
         params=params,
         params_digest=digest,
-        inputs=entries,
+        inputs=(*entries, *(_entry(asset.slot, asset.path) for asset in assets)),
         outputs=outputs,
         manifest_name=manifest_name(outputs[0].name),
         created_at=now,
     )
+    return Order(spec, _sources(told.inputs, entries, assets))
 
 
-def grants_for(spec: JobSpec, told: OneShot) -> GrantSet:
+def grants_for(spec: JobSpec, sources: Mapping[str, Path], output: Path) -> GrantSet:
     """Let the job read the inputs and write into the folder of the results."""
-    folder = told.output.resolve()
-    paths = zip(spec.inputs, told.inputs, strict=True)
+    folder = output.resolve()
     return GrantSet(
         job_id=spec.job_id,
         attempt=spec.attempt,
         generation=1,
-        inputs={entry.slot: FileIn(path=str(path.resolve())) for entry, path in paths},
+        inputs={slot: FileIn(path=str(path.resolve())) for slot, path in sources.items()},
         outputs={slot: FileOut(path=str(folder / name)) for slot, name in spec.output_names().items()},
     )
-
-
-# In a file, a line of progress a second is hundreds that nobody reads.
-_LINE_EVERY_S = 10.0
 
 
 class ProgressLine:
@@ -158,9 +168,9 @@ async def _watch(job: Job, line: ProgressLine, clock: Clock) -> None:
     while not job.final:
         rung = job.bell.next()
         line.show(job.status)
-        await wait_for_event(clock, rung, _LINE_EVERY_S)
+        await wait_for_event(clock, rung, _LOOK_EVERY_S)
         if job.status.state is AttemptState.RUNNING:
-            await clock.sleep(_LINE_EVERY_S)  # progress rings far more often than a person reads
+            await clock.sleep(_LOOK_EVERY_S)
     line.end()
 
 
@@ -188,20 +198,38 @@ def _conclude(job: Job, output: Path, home: Path) -> bool:
 
 
 def _entries(paths: Sequence[Path]) -> tuple[InputSpec, ...]:
-    entries = []
-    for number, path in enumerate(paths, start=1):
+    for path in paths:
         if not path.is_file():
             raise InputError(f"There is no file {path}.", advice="Give --input a file on this machine.")
-        slot = "source" if len(paths) == 1 else f"source_{number}"
-        size = path.stat().st_size
-        entries.append(InputSpec(slot=slot, name=path.name, size=size, fingerprint=disk_fingerprint(path)))
-    return tuple(entries)
+    slots = ["source"] if len(paths) == 1 else [f"source_{number}" for number in range(1, len(paths) + 1)]
+    return tuple(_entry(slot, path) for slot, path in zip(slots, paths, strict=True))
+
+
+def _entry(slot: str, path: Path) -> InputSpec:
+    return InputSpec(slot=slot, name=path.name, size=path.stat().st_size, fingerprint=disk_fingerprint(path))
+
+
+def _sources(inputs: Sequence[Path], entries: Sequence[InputSpec], assets: Sequence[Asset]) -> dict[str, Path]:
+    videos = {entry.slot: path for entry, path in zip(entries, inputs, strict=True)}
+    return videos | {asset.slot: asset.path for asset in assets}
 
 
 def _job_id(digest: str, entries: Sequence[InputSpec]) -> str:
     """Name the job by what it does to what, so that the same command finds it again."""
     said = canonical_json([digest, [[entry.name, entry.fingerprint] for entry in entries]])
     return f"once-{hashlib.sha256(said).hexdigest()[:24]}"
+
+
+def _params(told: OneShot, pipeline: Pipeline[Any]) -> dict[str, Json]:
+    """Lay the parameters over the preset's; BadParams where there is no such preset."""
+    if told.preset is None:
+        return dict(map(_param, told.params))
+    if told.preset not in pipeline.presets:
+        near = get_close_matches(told.preset, pipeline.presets, 1)
+        known = f"It has {', '.join(pipeline.presets) or 'none'}."
+        advice = f"Did you mean {near[0]!r}? {known}" if near else known
+        raise BadParams(f"{told.pipeline} has no preset {told.preset!r}.", advice=advice)
+    return {**pipeline.presets[told.preset], **dict(map(_param, told.params))}
 
 
 def _param(text: str) -> tuple[str, Json]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from agent.errors import WorkerDied
 from agent.worker_child import Child
+from agent.worker_vigil import LOOK_EVERY_S, Vigil
 from agent.worker_words import Done, Ending, Failed, Halted, News, Ready, Run, Stop
 from framehaul.clock import Clock
 
@@ -30,20 +31,28 @@ class WorkerKeeper:
     async def run(self, order: Run, hear: Callable[[News], None]) -> Ending:
         """Have one attempt computed. Cancelling asks the worker to stop, and kills it after a grace.
 
-        WorkerDied when the process ends first; the next attempt gets a new one.
+        WorkerDied when the process ends first, WorkerOverdue when it was ended over the order's limits; the next
+        attempt gets a new one.
         """
         child = await self._living()
+        vigil = Vigil(order.limits, self._clock.now())
+        guard = asyncio.create_task(self._guard(child, vigil))
         try:
-            await child.tell(order)
-            ending = await _listen(child, hear)
+            ending = await self._dialogue(child, order, hear, vigil)
         except asyncio.CancelledError:
             await self._halt(child)
             raise
         except WorkerDied as exc:
-            _log.warning("worker %d: %s", child.pid, exc.message)
+            _log.warning("worker %d: %s", child.pid, vigil.verdict or exc)
             await self.close()
-            raise
-        if isinstance(ending, Failed) and ending.spoiled:
+            if vigil.verdict:
+                raise vigil.verdict from exc
+            raise WorkerDied(f"{exc.message} It was {vigil.place}.") from exc
+        finally:
+            guard.cancel()
+            await asyncio.gather(guard, return_exceptions=True)
+        # Struck in the very moment when it ended: the work is whole, the process is not.
+        if vigil.verdict or (isinstance(ending, Failed) and ending.spoiled):
             await self.close()
         return ending
 
@@ -65,6 +74,19 @@ class WorkerKeeper:
             self._child = await Child.start(self._environment)
             _log.info("worker %d: started", self._child.pid)
         return self._child
+
+    async def _dialogue(self, child: Child, order: Run, hear: Callable[[News], None], vigil: Vigil) -> Ending:
+        def told(news: News) -> None:
+            vigil.hear(news, self._clock.now())
+            hear(news)
+
+        await child.tell(order)
+        return await _listen(child, told)
+
+    async def _guard(self, child: Child, vigil: Vigil) -> None:
+        while not vigil.look(self._clock.now()):
+            await self._clock.sleep(LOOK_EVERY_S)
+        child.strike()
 
     async def _halt(self, child: Child) -> None:
         """Let it stop by itself so that it stays warm; a runner that does not listen is killed."""

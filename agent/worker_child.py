@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -17,9 +18,14 @@ from agent.errors import WorkerDied
 from agent.worker_words import REPORTS, Done, Failed, Halted, Note, Progress, Ready, Run, Stage, Stop
 
 _LINE_LIMIT_BYTES = 16 << 20
+# Real seconds: they bound what the kernel does with a process, whatever hour it is.
+_LAST_BREATH_S = 1.0
+_BURIAL_S = 10.0
 _STDERR = 2
 # CONTAINER_API_KEY, B2_SECRET, HF_TOKEN, …: the worker parses strangers' media and needs none of them.
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|WEBHOOK", re.IGNORECASE)
+
+_log = logging.getLogger(__name__)
 
 
 def harmless(environment: Mapping[str, str]) -> dict[str, str]:
@@ -31,15 +37,21 @@ class Child:
     """A live worker process and the socket to it."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        burial_s: float = _BURIAL_S,
     ) -> None:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._burial_s = burial_s
+        self._mourning = asyncio.create_task(self._mourn(), name=f"worker {process.pid}")
 
     @classmethod
     async def start(cls, environment: Mapping[str, str]) -> Child:
-        """Start a process and wait until it speaks; WorkerDied when it never does."""
+        """Start a process; whether it comes to speak is for `hear` to learn."""
         ours, theirs = socket.socketpair()
         reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT_BYTES)
         try:
@@ -48,13 +60,7 @@ class Child:
         except BaseException:
             writer.close()  # whoever was started after all sees the end of the line
             raise
-        child = cls(process, reader, writer)
-        try:
-            await child.hear()
-        except BaseException:
-            await child.kill()
-            raise
-        return child
+        return cls(process, reader, writer)
 
     @property
     def pid(self) -> int:
@@ -86,17 +92,44 @@ class Child:
             raise WorkerDied(f"The line to the worker broke: {exc}.") from exc
         raise WorkerDied(await self._obituary())
 
+    def strike(self) -> None:
+        """Kill the process and all that it started, and let go of the line; who listens hears the end."""
+        if self._process.returncode is None:  # after that the id may be somebody else's
+            self._kill_group()
+        self._writer.transport.abort()
+
     async def kill(self) -> None:
-        """End the process and all that it started. Idempotent."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
-        self._writer.close()
+        """End the process and all that it started, and wait until it is gone. Idempotent.
+
+        One that hangs in a driver cannot even be killed; it is left behind, so that the next job gets its turn.
+        """
+        self.strike()
+        try:
+            async with asyncio.timeout(self._burial_s):
+                await self._process.wait()
+        except TimeoutError:
+            _log.error("worker %d: SIGKILL does not end it; left behind", self.pid)
+        self._mourning.cancel()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
+    async def _mourn(self) -> None:
+        """See the process end, and end what it started: a heir that holds the line would keep the listener waiting."""
+        await self._process.wait()
+        self._kill_group()
+        await asyncio.sleep(_LAST_BREATH_S)  # for its last words, which may still lie in the socket
+        self._writer.transport.abort()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     async def _obituary(self) -> str:
-        code = await self._process.wait()
+        try:
+            async with asyncio.timeout(_LAST_BREATH_S):
+                code = await self._process.wait()
+        except TimeoutError:
+            return "The worker let go of the line to the server."
         if code < 0:
             return f"The worker was killed by {signal.Signals(-code).name}."
         return f"The worker exited with code {code}."

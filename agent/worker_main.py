@@ -87,10 +87,11 @@ class Worker:
 
 def failure(exc: Exception) -> Failed:
     """Say why an attempt failed. Errors that nobody foresaw may have broken the GPU's context for good."""
+    if is_disk_full(exc):
+        sentence = exc.message if isinstance(exc, FramehaulError) else "The disk is full."
+        return Failed(reason=AttemptReason.DISK_FULL, message=sentence, advice="Make room, or rent more disk.")
     if isinstance(exc, FramehaulError):
         return Failed(reason=_reason(exc), message=exc.message, advice=exc.advice)
-    if is_disk_full(exc):
-        return Failed(reason=AttemptReason.DISK_FULL, message="The disk is full.", advice="Rent more disk.")
     sentence = f"{type(exc).__name__}: {exc}"
     return Failed(reason=AttemptReason.PIPELINE_FAILED, message=sentence[:2000], spoiled=True)
 

@@ -17,17 +17,22 @@ def demo_settings(under: Path, now: float) -> Settings:
     """Compose the demo's settings; every run gets a folder of its own."""
     if not SAMPLE.is_file():
         raise ConfigError(f"The sample clip is missing: {SAMPLE}.", advice="Run the demo from a clone.")
-    folder = under / timestamp(now)
-    number = 1
-    while folder.exists():
-        number += 1
-        folder = under / f"{timestamp(now)}_{number}"
     return Settings(
         inputs=(str(SAMPLE),),
-        to=str(folder.resolve()) + "/",
+        to=fresh_folder(under, now),
         provider="local",
         pipeline="enhance",
         params={"mode": "upscale", "scale": 2},
         verify=VerifyMode.FULL,
         preview=True,
     )
+
+
+def fresh_folder(under: Path, now: float) -> str:
+    """Name a folder that is not there yet, by the hour."""
+    folder = under / timestamp(now)
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = under / f"{timestamp(now)}_{number}"
+    return str(folder.resolve()) + "/"

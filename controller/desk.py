@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.ledger import Job, Lease, Ledger
+from controller.overview import Overview
 from controller.state import StateFolder
 from framehaul.clock import Clock
 from framehaul.contract.status import JobStatus
@@ -28,6 +29,9 @@ class Observer(Protocol):
 
     def on_transfer(self, job: Job, what: str, done: int, total: int | None) -> None:
         """Hear how many bytes of an input or output have passed through the laptop."""
+
+    def on_overview(self, overview: Overview) -> None:
+        """Hear how the whole stands; called at every tick."""
 
 
 @dataclass(frozen=True)

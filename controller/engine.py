@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from controller.channel import AgentChannel
 from controller.desk import Desk
@@ -13,6 +14,7 @@ from controller.errors import NothingFits, ProviderError
 from controller.fleet import Fleet, OpenChannel
 from controller.ledger import Batch, Job, Lease
 from controller.ledger.rows import WishWord
+from controller.lookout import Lookout
 from controller.orders import order_for
 from controller.providers.base import Offer, Provider
 from controller.shipment import MAX_ATTEMPTS, Shipment
@@ -48,7 +50,8 @@ class Engine:
         self._also = also
         self._only = only
         self._seen = set() if seen is None else seen
-        self._desk = desk
+        self._lookout = Lookout(desk.observer, desk.ledger)
+        self._desk = replace(desk, observer=self._lookout)
         self._open_provider = open_provider
         self._open_channel = open_channel
         self._fleets: dict[str, Fleet] = {}
@@ -97,6 +100,7 @@ class Engine:
         alive = ledger.leases(alive=True)
         self._seen.clear()
         self._seen.update(lease.ref or lease.label for lease in alive)
+        self._lookout.look(self._desk.clock.now(), lambda name: self._fleet(name).provider.runs_here)
         idle = not self._tasks and not alive
         if idle and stuck:
             raise NothingFits(stuck, advice="Nothing is running; the jobs wait in the ledger: framehaul resume.")

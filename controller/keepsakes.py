@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from controller.channel import AgentChannel
 from controller.desk import Desk
 from controller.ledger import Job
+from controller.state import StateFolder
 from framehaul.atomic import write_atomic
 from framehaul.contract.routes import LOG_STREAMS
 from framehaul.contract.uris import Uri
@@ -16,13 +18,20 @@ from framehaul.storage.base import Store
 _MAX_LOG_BYTES = 64 << 20
 
 
+def kept_log(state: StateFolder, job_id: str, attempt: int, stream: str) -> Path:
+    """Name the copy of one attempt's log; an earlier version kept one a job."""
+    mine, old = state.logs(job_id) / f"{stream}.{attempt}.log", state.logs(job_id) / f"{stream}.log"
+    return old if old.exists() and not mine.exists() else mine
+
+
 async def keep_logs(desk: Desk, channel: AgentChannel, job: Job) -> None:
     """Save both logs; a laptop's disk that refuses them is told, and costs no result."""
     folder = desk.state.logs(job.id)
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         for stream in LOG_STREAMS:
-            await asyncio.to_thread(write_atomic, folder / f"{stream}.log", await _log(channel, job.id, stream))
+            path = folder / f"{stream}.{job.attempt}.log"
+            await asyncio.to_thread(write_atomic, path, await _log(channel, job.id, stream))
     except OSError as exc:
         desk.observer.say(f"{job.name}: its logs could not be kept: {exc}")
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from controller.errors import ConfigError
-from controller.inputs import Refusal, Source, find_sources, probe_source
+from controller.inputs import Refusal, Selection, Source, find_sources, probe_source
 from controller.ledger import Batch, Job, Ledger
 from controller.ledger.rows import PinnedAsset, WishWord
+from controller.planned import Plan, PlannedJob, plan_as_json, priced
 from controller.settings import Settings
+from controller.target import check_target, judge_folder, judge_kind
 from framehaul.contract.naming import DONE_PREFIX, done_marker, manifest_name, params_digest, timestamp
-from framehaul.contract.pipeline import Estimate, Needs
 from framehaul.contract.spec import OutputSlot
 from framehaul.contract.states import JobReason, JobState
 from framehaul.contract.uris import Uri, parse_uri
@@ -23,59 +24,28 @@ from framehaul.pipelines.base import Asset, Params, Pipeline
 from framehaul.pipelines.catalogue import load_pipeline
 from framehaul.storage.base import open_store
 
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """One job as it would be shipped."""
-
-    source: Source
-    outputs: tuple[OutputSlot, ...]
-    media: MediaInfo | None
-    needs: Needs
-    estimate: Estimate
-    number: int = 1
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a batch would do, and what it sets aside."""
-
-    pipeline: str
-    params: dict[str, Any]
-    params_digest: str
-    target: Uri
-    provider: str
-    created_at: float
-    jobs: list[PlannedJob] = field(default_factory=list)
-    done: list[Source] = field(default_factory=list)
-    under_way: list[tuple[Source, Job]] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-    seconds: float | None = None
-    # Seconds that a unit of work took before.
-    rate_s: float | None = None
-    assets: tuple[PinnedAsset, ...] = ()
-
-    @property
-    def disk_gb(self) -> float:
-        """The disk that the largest two jobs need at once: one runs, one waits."""
-        largest = sorted((job.needs.disk_gb for job in self.jobs), reverse=True)
-        return sum(largest[:2]) + 1.0
+__all__ = ["Plan", "PlannedJob", "check_target", "make_plan", "plan_as_json", "priced", "write_batch"]
 
 
 def make_plan(
     settings: Settings, ledger: Ledger, now: float, *, tell: Callable[[str], None] = lambda text: None
 ) -> Plan:
-    """Look at every input; InputError where the request itself cannot stand. Blocks; spends nothing."""
+    """Look at every input; InputError or ConfigError where the request itself cannot stand.
+
+    Blocks; spends nothing, writes nothing. `max_files` counts the jobs: what is done or refused uses none of it up.
+    """
     pipeline = load_pipeline(settings.pipeline)
     params, assets = pipeline.pack(pipeline.parse(settings.params))
     raw = params.model_dump(mode="json")
     target = parse_uri(settings.to)
+    judge_kind(target)
     digest = params_digest(pipeline.name, raw, pipeline.model_sha256(params))
     plan = Plan(pipeline.name, raw, digest, target, settings.provider, now, assets=tuple(map(_pinned, assets)))
     markers = set() if settings.redo else _markers(target)
     busy = {(job.fingerprint, batch.params_digest, _place(batch.target)): job for batch, job in _open_jobs(ledger)}
     names: set[str] = set()
-    for found in find_sources(settings.inputs, pipeline.takes, target):
+    selection = Selection.of(settings, now)
+    for found in find_sources(settings.inputs, pipeline.takes, target, selection, plan.set_aside):
         if isinstance(found, Refusal):
             plan.refused.append(found)
             continue
@@ -87,6 +57,11 @@ def make_plan(
             plan.done.append(found)
         else:
             _add(plan, pipeline, params, found, names)
+        if len(plan.jobs) == settings.max_files:
+            plan.set_aside.stopped_at = settings.max_files
+            break
+    if plan.jobs:
+        judge_folder(target)
     return _with_time(plan, ledger)
 
 
@@ -100,15 +75,6 @@ def write_batch(plan: Plan, settings: Settings, ledger: Ledger) -> Batch:
         if ledger.add_batch(batch, [_row(batch, number, job, plan.rate_s) for number, job in enumerate(plan.jobs, 1)]):
             return batch
         plan = _a_second_later(plan)
-
-
-def check_target(target: Uri) -> None:
-    """Write a small object where results will go: better refused now than after the work is done and paid."""
-    probe_at = target.join(".framehaul/writable")
-    try:
-        open_store(target).put(probe_at, [b"Framehaul writes here.\n"], replace=True)
-    except StoreError as exc:
-        raise ConfigError(f"Results cannot be written there: {exc}", advice="Name another folder with --to.") from exc
 
 
 def _batch(plan: Plan, settings: Settings) -> Batch:
@@ -139,13 +105,13 @@ def _a_second_later(plan: Plan) -> Plan:
 
 def _add(plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, names: set[str]) -> None:
     try:
-        media = probe_source(source) if pipeline.takes.kind == "video" else None
+        media = _probed(source, pipeline, params) if pipeline.takes.kind == "video" else None
         pipeline.judge(params, source.name, media)
         outputs, number = _free_names(plan, pipeline, params, source, names)
     except (MediaError, BadParams, StoreError) as exc:
         plan.refused.append(Refusal(source.uri.public(), str(exc)))
         return
-    names.update(source.folder + output.name for output in outputs)
+    names.update(_spelling(source, output) for output in outputs)
     needs, estimate = pipeline.needs(params, media, source.size), pipeline.estimate(params, media, source.size)
     plan.jobs.append(PlannedJob(source, outputs, media, needs, estimate, number))
 
@@ -164,9 +130,18 @@ def _free_names(
     number = 1
     while True:
         outputs = pipeline.output_slots(params, [source.name], plan.created_at, number)
-        if not any(source.folder + output.name in names for output in outputs):
+        if not any(_spelling(source, output) in names for output in outputs):
             return outputs, number
         number += 1
+
+
+def _spelling(source: Source, output: OutputSlot) -> str:
+    """Spell an output as a disk may that knows no capitals, or one way of writing accents only."""
+    return unicodedata.normalize("NFC", source.folder + output.name).casefold()
+
+
+def _probed(source: Source, pipeline: Pipeline[Any], params: Params) -> MediaInfo:
+    return probe_source(source, allow_truncated=pipeline.takes_truncated(params))
 
 
 def _markers(target: Uri) -> set[str]:
@@ -196,23 +171,18 @@ def _with_time(plan: Plan, ledger: Ledger) -> Plan:
             work = job.figures.get("work")
             if work and job.figures.get("seconds"):
                 rates.append(job.figures["seconds"] / work)
-    work = sum(_work(job) for job in plan.jobs)
+    work = sum(job.work for job in plan.jobs)
     if rates and work:
         rates.sort()
         return replace(plan, seconds=work * rates[len(rates) // 2], rate_s=rates[len(rates) // 2])
     return plan
 
 
-def _work(job: PlannedJob) -> float:
-    """Count a job's work: GFLOP where the pipeline knows, else gigabytes."""
-    return job.estimate.gflop or (job.source.size or 0) / 1e9
-
-
 def _row(batch: Batch, number: int, job: PlannedJob, rate_s: float | None) -> dict[str, Any]:
     slots = [output.model_dump() for output in job.outputs]
-    figures: dict[str, Any] = {"work": _work(job)}
+    figures: dict[str, Any] = {"work": job.work}
     if rate_s is not None:
-        figures["estimate_s"] = _work(job) * rate_s
+        figures["estimate_s"] = job.work * rate_s
     return {
         "id": f"{batch.id}-{number:05d}",
         "batch_id": batch.id,
@@ -231,42 +201,4 @@ def _row(batch: Batch, number: int, job: PlannedJob, rate_s: float | None) -> di
         "figures": figures,
         "created_at": batch.created_at,
         "updated_at": batch.created_at,
-    }
-
-
-def plan_as_json(plan: Plan) -> dict[str, Any]:
-    """Give the plan for machines."""
-    return {
-        "pipeline": plan.pipeline,
-        "params": plan.params,
-        "provider": plan.provider,
-        "to": str(plan.target),
-        "disk_gb": plan.disk_gb,
-        "seconds": plan.seconds,
-        "jobs": [
-            {
-                "input": job.source.uri.public(),
-                "size": job.source.size,
-                "outputs": {output.slot: job.source.folder + output.name for output in job.outputs},
-                "needs": job.needs.model_dump(),
-                "estimate": job.estimate.model_dump(),
-                "video": None if job.media is None else _video(job.media),
-            }
-            for job in plan.jobs
-        ],
-        "done": [source.uri.public() for source in plan.done],
-        "under_way": [{"input": source.uri.public(), "job": job.id} for source, job in plan.under_way],
-        "refused": [asdict(refusal) for refusal in plan.refused],
-    }
-
-
-def _video(media: MediaInfo) -> dict[str, Any]:
-    video = media.video
-    return {
-        "container": media.container,
-        "codec": video.codec,
-        "width": video.width,
-        "height": video.height,
-        "frames": media.frames_estimate,
-        "seconds": media.duration_s,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,7 +13,10 @@ from controller.engine import Engine
 from controller.errors import LedgerError, StillBilling
 from controller.ledger import Batch
 from controller.ledger.rows import WishWord
+from controller.lookout import Lookout
 from controller.providers.base import Provider
+from controller.signals import on_signals
+from controller.standing import ask_agents, runs_here
 
 _ATTEND_EVERY_S = 1.0
 
@@ -84,7 +86,9 @@ class Session:
     async def _attend(self, batch_ids: Sequence[str]) -> bool:
         """Watch the ledger while another process acts; True when our batches are over."""
         seen: dict[str, str] = {}
+        lookout = Lookout(self._desk.observer, self._desk.ledger)
         while self._desk.state.is_locked():
+            await self._look_on(lookout, batch_ids)
             over = True
             for batch_id in batch_ids:
                 for job in self._desk.ledger.jobs(batch_id=batch_id):
@@ -98,17 +102,19 @@ class Session:
             await self._desk.clock.sleep(_ATTEND_EVERY_S)
         return False
 
+    async def _look_on(self, lookout: Lookout, batch_ids: Sequence[str]) -> None:
+        """Show how jobs and the whole stand, by the machines' own word where they give it."""
+        jobs = [job for batch_id in batch_ids for job in self._desk.ledger.jobs(batch_id=batch_id)]
+        told = await ask_agents(self._desk, self._open_provider, jobs)
+        for job in jobs:
+            if job.id in told:
+                lookout.on_progress(job, told[job.id])
+        lookout.look(self._desk.clock.now(), lambda name: runs_here(self._open_provider, name))
+
     @contextmanager
     def _heeding_signals(self, batch_ids: Sequence[str]) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        for number in numbers:
-            loop.add_signal_handler(number, self._on_signal, batch_ids)
-        try:
+        with on_signals(asyncio.get_running_loop(), lambda: self._on_signal(batch_ids)):
             yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
 
     def _on_signal(self, batch_ids: Sequence[str]) -> None:
         self._signals += 1

@@ -129,10 +129,14 @@ def _out_of_sight(arrow: Arrow) -> bool:
     return not any(within(arrow.target, seen) for seen in (own, *SIGHT[room]))
 
 
+# What lies beside the pipelines' folders and belongs to none of them.
+COMMON_TO_PIPELINES = {path.stem for path in (Path(__file__).parents[1] / "framehaul" / "pipelines").glob("*.py")}
+
+
 def _pipeline(module: str) -> str:
     words = module.split(".")
     inside = words[:2] == ["framehaul", "pipelines"] and len(words) > 2
-    return words[2] if inside and words[2] not in {"base", "catalogue"} else ""
+    return words[2] if inside and words[2] not in COMMON_TO_PIPELINES else ""
 
 
 def _into_another_pipeline(arrow: Arrow) -> bool:

@@ -59,7 +59,7 @@ def test_the_settings_file_shows_the_defaults() -> None:
     lines = [line[2:] for line in text.splitlines() if re.match(r"# [a-z_]+: +\S", line)]
     shown = yaml.safe_load("\n".join(lines))
     params = load_pipeline("enhance").parse({}).model_dump(mode="json")
-    assert shown.pop("params") == params
+    assert shown.pop("params").items() <= params.items()
     assert shown.pop("inputs")
     defaults = Settings().model_dump(mode="json")
     assert shown == {key: defaults[key] for key in shown}

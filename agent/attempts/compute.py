@@ -7,7 +7,7 @@ import shutil
 from collections import deque
 from pathlib import Path
 
-from agent.errors import AttemptFailed, WorkerDied
+from agent.errors import AttemptFailed, WorkerDied, WorkerOverdue
 from agent.jobs.job import Job
 from agent.jobs.journal import COMPUTED, STARTED
 from agent.worker import WorkerKeeper
@@ -42,7 +42,10 @@ async def _work(job: Job, worker: WorkerKeeper) -> Done:
     try:
         ending = await worker.run(_order(job), lambda news: _pass_on(job, news))
     except WorkerDied as exc:
-        raise AttemptFailed(AttemptReason.WORKER_DIED, _with_last_lines(exc.message, job.folder.stdout_log)) from exc
+        sentence = f"{exc.message} {_KILLED_ADVICE}" if "SIGKILL" in exc.message else exc.message
+        raise AttemptFailed(AttemptReason.WORKER_DIED, _with_last_lines(sentence, job.folder.stdout_log)) from exc
+    except WorkerOverdue as exc:
+        raise AttemptFailed(exc.reason, _with_last_lines(str(exc), job.folder.stdout_log)) from exc
     match ending:
         case Done():
             return ending
@@ -98,10 +101,9 @@ def _clear(folder: Path) -> None:
 
 
 def _with_last_lines(sentence: str, log: Path) -> str:
-    advice = f" {_KILLED_ADVICE}" if "SIGKILL" in sentence else ""
     if not log.exists():
-        return sentence + advice
+        return sentence
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = deque(file.read().decode(errors="replace").splitlines(), maxlen=_LAST_LINES)
-    return f"{sentence}{advice}" + (f" Its last words: {' / '.join(lines)}" if lines else "")
+    return sentence + (f" Its last words: {' / '.join(lines)}" if lines else "")

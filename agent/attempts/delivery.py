@@ -83,11 +83,19 @@ def _put(source: Path, target: Path) -> None:
     draft = target.with_name(f".{source.stat().st_ino}.framehaul.tmp")
     draft.unlink(missing_ok=True)
     try:
+        _link_or_copy(source, draft)
+        draft.replace(target)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def _link_or_copy(source: Path, draft: Path) -> None:
+    try:
         os.link(source, draft)
     except OSError:
         shutil.copyfile(source, draft)
-    draft.replace(target)
-    sync_folder(target.parent)
 
 
 def _drop_placed(job: Job) -> None:
@@ -99,7 +107,21 @@ def _drop_placed(job: Job) -> None:
 
 
 def clear_intermediates(job: Job) -> None:
-    """Free what nobody needs once the outputs are made, or will never be."""
-    for folder in (job.folder.inputs, job.folder.parts):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+    """Free what nobody needs once the outputs are made."""
+    _empty(job.folder.inputs)
+    _empty(job.folder.parts)
+
+
+def clear_leftovers(job: Job) -> None:
+    """Free what an attempt leaves that has failed or was stopped.
+
+    Half an output goes too; a whole one, for which the journal vouches, may have failed by its delivery alone.
+    """
+    clear_intermediates(job)
+    if not job.computed():
+        _empty(job.folder.outputs)
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from agent.attempts.compute import compute
-from agent.attempts.delivery import clear_intermediates, deliver
+from agent.attempts.delivery import clear_leftovers, deliver
 from agent.attempts.inputs import Inputs
 from agent.attempts.turnstile import Turnstile
 from agent.errors import AttemptFailed, is_disk_full
@@ -99,17 +99,16 @@ class Queue:
         try:
             await self._steps(job)
         except AttemptFailed as exc:
-            job.move(AttemptState.FAILED, exc.reason, str(exc))
+            _fail(job, exc.reason, str(exc))
         except Exception as exc:  # noqa: BLE001 - a fault of ours ends this attempt, not the agent
             _log.exception("job %s: unforeseen", job.spec.job_id)
-            job.move(AttemptState.FAILED, _reason(job, exc), f"The agent failed: {type(exc).__name__}: {exc}")
+            _fail(job, _reason(job, exc), f"The agent failed: {type(exc).__name__}: {exc}")
 
     def _leave(self, job: Job) -> None:
         self._walks.pop(job, None)
         if job.stopping and not job.final:
+            clear_leftovers(job)
             job.move(AttemptState.STOPPED, job.stopping)
-        if job.status.state in {AttemptState.FAILED, AttemptState.STOPPED}:
-            clear_intermediates(job)
 
     async def _steps(self, job: Job) -> None:
         if job.status.state is not AttemptState.DELIVERING:
@@ -119,6 +118,12 @@ class Queue:
                     await ahead.aclose()
                     await compute(job, self._worker, self._clock)
         await deliver(job, self._clock, self._receipt_copy)
+
+
+def _fail(job: Job, reason: AttemptReason, message: str) -> None:
+    # First the disk, then the word: who reads "failed" finds nothing half made.
+    clear_leftovers(job)
+    job.move(AttemptState.FAILED, reason, message)
 
 
 def _reason(job: Job, exc: Exception) -> AttemptReason:

@@ -33,16 +33,19 @@ class Gate:
             )
             await answer(refusal)(scope, receive, send)
             return
-        started = False
+        started = whole = False
 
         async def watched_send(message: Message) -> None:
-            nonlocal started
+            nonlocal started, whole
             started = True
+            whole = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, watched_send)
         except Exception as exc:
+            if whole:  # starlette raises again what has been logged and answered
+                return
             reply = answer(unforeseen(exc))
             if started:
                 raise

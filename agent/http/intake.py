@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from agent.attempts.partfile import PartFile
 from agent.errors import Refusal
 from agent.http.bodies import discard_rest, pieces
+from agent.http.describe import heeds, problems, takes_bytes
 from agent.http.ranges import Brought, brought
 from agent.jobs.job import Job
 from agent.service import Agent
@@ -25,7 +26,11 @@ def intake_routes(agent: Agent) -> APIRouter:
     router = APIRouter()
     busy: set[tuple[str, str]] = set()
 
-    @router.put(routes.INPUT)
+    @router.put(
+        routes.INPUT,
+        responses=problems(404, 409, 413, 422, 507),
+        openapi_extra=takes_bytes() | heeds("Content-Range"),
+    )
     async def put_input(job_id: str, slot: str, request: Request) -> SlotProgress:
         key = (job_id, slot)
         mine = False

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from agent.attempts.delivery import mark_delivered
 from agent.errors import Refusal
 from agent.http.bodies import body
+from agent.http.describe import BODY_STATUSES, bytes_of, heeds, problems, takes
 from agent.http.ranges import asked
 from agent.jobs.job import Job
 from agent.service import Agent
@@ -23,13 +24,21 @@ from framehaul.contract.receipt import OutputReceipt
 from framehaul.contract.status import JobView, OutputReceived
 
 _READ_BYTES = 1 << 20
+_BYTES_TYPE = "application/octet-stream"
 
 
 def outlet_routes(agent: Agent) -> APIRouter:
     """Give outputs to whoever holds the lease."""
     router = APIRouter()
 
-    @router.get(routes.OUTPUT)
+    @router.get(
+        routes.OUTPUT,
+        response_class=Response,
+        responses=bytes_of(_BYTES_TYPE, headers={"ETag": "the sha256"})
+        | bytes_of(_BYTES_TYPE, 206, {"ETag": "the sha256", "Content-Range": "which bytes"})
+        | problems(404, 409, 416),
+        openapi_extra=heeds("Range", "If-Range"),
+    )
     async def get_output(job_id: str, slot: str, request: Request) -> Response:
         job = agent.job(job_id)
         output = _relayed(job, slot)
@@ -45,10 +54,14 @@ def outlet_routes(agent: Agent) -> APIRouter:
             _stream(job.output_path(slot), start, end),
             206 if span else 200,
             headers=headers,
-            media_type="application/octet-stream",
+            media_type=_BYTES_TYPE,
         )
 
-    @router.post(routes.OUTPUT_RECEIVED)
+    @router.post(
+        routes.OUTPUT_RECEIVED,
+        responses=problems(*BODY_STATUSES, 404, 409, 507),
+        openapi_extra=takes(OutputReceived),
+    )
     async def received(
         job_id: str, slot: str, found: Annotated[OutputReceived, Depends(body(OutputReceived))]
     ) -> JobView:

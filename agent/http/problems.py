@@ -68,5 +68,6 @@ def install(app: FastAPI) -> None:
         return answer(Refusal(exc.status_code, name, str(exc.detail), headers=exc.headers))
 
     @app.exception_handler(OSError)
-    async def no_room(request: Request, exc: OSError) -> Response:
+    @app.exception_handler(Exception)
+    async def accident(request: Request, exc: Exception) -> Response:
         return answer(unforeseen(exc))

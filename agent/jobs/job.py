@@ -41,6 +41,7 @@ class Job:
         # Set by whoever asks the attempt to stop: the reason it will give.
         self.stopping: AttemptReason | None = None
         self._clock = clock
+        self._digest = spec.digest()  # every poll tells it
         self._pace = Pace()
         self._saved_at = 0.0
 
@@ -182,7 +183,7 @@ class Job:
         return JobView(
             job_id=self.spec.job_id,
             attempt=self.spec.attempt,
-            spec_digest=self.spec.digest(),
+            spec_digest=self._digest,
             status=self.status,
             grants_generation=self.grants.generation if self.grants else 0,
             inputs={entry.slot: self.slot_progress(entry.slot) for entry in self.spec.inputs},

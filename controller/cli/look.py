@@ -1,69 +1,125 @@
-"""The commands that only look: ps, logs."""
+"""The commands that only look: ps, status, ls, pipelines."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from controller.cli.asked import settings_of
+from controller.cli.options import Chosen, Configured, Remembered, Talk
 from controller.cli.setup import Seat, provider_opener, seated
-from controller.errors import ControllerError, ExitCode
-from controller.ledger import Job
-from controller.logs import find_job, follow
-from controller.providers.base import Provider
-from controller.settings import load_settings
-from controller.terminal.tables import job_as_json, lease_as_json, say, show_running
-from framehaul.contract.routes import LOG_STREAMS
+from controller.errors import ConfigError, ControllerError, ExitCode
+from controller.inputs import SetAside
+from controller.listing import Listed, Totals, list_videos
+from controller.overview import Overview, overview_of, read_scene
+from controller.settings import Settings
+from controller.standing import ask_agents, runs_here
+from controller.terminal.catalogue import pipeline_as_json, show_pipeline
+from controller.terminal.console import print_json
+from controller.terminal.listing import ListingTable, totals_words
+from controller.terminal.standing import Standing, show_standing, standing_as_json
+from controller.terminal.tables import job_as_json, lease_as_json, show_running
+from framehaul.pipelines.catalogue import load_pipeline, pipeline_names
 
-State = Annotated[Path | None, typer.Option("--state", help="The state folder. [default: $FRAMEHAUL_STATE or XDG]")]
+_LOOK_EVERY_S = 2.0
 
 
 def ps(
+    remembered: Remembered,
+    talk: Talk,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Finished jobs too.")] = False,
-    state: State = None,
-    json_out: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Show what runs, what it costs per hour, and what waits."""
-    with seated(state, json_out=json_out) as seat:
+    with seated(remembered.state, talk) as seat:
         ledger, now = seat.desk.ledger, seat.desk.clock.now()
-        strays = asyncio.run(_strays(seat))
-        if json_out:
+        strays = asyncio.run(strays_of(seat))
+        if talk.json_out:
             jobs = ledger.jobs() if everything else ledger.open_jobs()
             leases = [lease_as_json(lease, now) for lease in ledger.leases(alive=True)]
-            document = {"leases": leases, "jobs": [job_as_json(job) for job in jobs], "unknown": strays}
-            typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            print_json({"leases": leases, "jobs": [job_as_json(job) for job in jobs], "unknown": strays})
         else:
             show_running(seat.console, ledger, now, everything=everything, strays=strays)
         return ExitCode.DONE
 
 
-def logs(
-    job: Annotated[str, typer.Argument(help="A job's id, the end of it, or its input's file name.")],
-    keep_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has left its machine.")] = False,
-    stream: Annotated[str, typer.Option(help="progress, or stdout: what the worker printed.")] = "progress",
-    config: Annotated[Path | None, typer.Option("--config", help="A settings file.")] = None,
-    state: State = None,
+def status(
+    configured: Configured,
+    talk: Talk,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until nobody works.")] = False,
 ) -> int:
-    """Print a job's log, from its machine or from the copy that was kept."""
-    if stream not in LOG_STREAMS:
-        raise typer.BadParameter(f"{stream!r} is none of {', '.join(LOG_STREAMS)}.", param_hint="--stream")
-    settings = load_settings(config, {})
-    with seated(state, json_out=True) as seat:
-        found = find_job(seat.desk.ledger, job)
-        batch = seat.desk.ledger.batch(found.batch_id)
-        assert batch is not None
-        provider = provider_opener(settings, seat.desk)(batch.provider)
-        printed = asyncio.run(_print(seat, provider, found, stream, keep_on=keep_on))
-        if not printed and not keep_on:
-            say(seat.console, f"{found.name} has no {stream} log yet; it is {found.state}.")
+    """Show how the whole stands, and each job that runs or waits; from any terminal, while another one works."""
+    if watch and talk.json_out:
+        raise ConfigError("--watch and --json exclude each other.", advice="Call status --json again and again.")
+    settings = settings_of(configured)
+    with seated(configured.state, talk) as seat:
+        standing = asyncio.run(_look(seat, settings))
+        if talk.json_out:
+            print_json(standing_as_json(standing))
+            return ExitCode.DONE
+        show_standing(seat.console, standing)
+        shown: Overview = standing.overview
+        while watch and standing.at_work:
+            seat.desk.clock.wait(_LOOK_EVERY_S)
+            standing = asyncio.run(_look(seat, settings))
+            if seat.console.is_terminal:
+                seat.console.clear()
+            if seat.console.is_terminal or standing.overview != shown or not standing.at_work:
+                show_standing(seat.console, standing)
+            shown = standing.overview
         return ExitCode.DONE
 
 
-async def _strays(seat: Seat) -> list[str]:
+def ls(
+    chosen: Chosen,
+    configured: Configured,
+    talk: Talk,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Look into each file for its length and kind.")
+    ] = True,
+) -> int:
+    """List the videos at an address: how many, how long, how big; rows come as they are found."""
+    settings = settings_of(configured, chosen=chosen)
+    if not settings.inputs:
+        raise ConfigError("No address was named.", advice="Say: framehaul ls FILE_OR_FOLDER")
+    with seated(configured.state, talk) as seat:
+        totals, aside = Totals(), SetAside()
+        table = ListingTable(seat.console)
+        rows: list[Listed] = []
+        for listed in list_videos(settings, seat.desk.clock.now(), probe=probe, aside=aside):
+            totals.add(listed)
+            if talk.json_out:
+                rows.append(listed)
+            elif not talk.quiet or listed.refused:
+                table.show(listed)
+        if talk.json_out:
+            files = [listed.as_json() for listed in rows]
+            print_json({"files": files, "totals": totals.as_json(), "set_aside": aside.as_json()})
+        else:
+            seat.insist(totals_words(totals, probed=probe))
+            for sentence in aside.sentences():
+                seat.tell(sentence)
+        return ExitCode.SOME_FAILED if totals.refused else ExitCode.DONE
+
+
+def pipelines(
+    remembered: Remembered,
+    talk: Talk,
+    name: Annotated[str | None, typer.Argument(help="One pipeline. (default: all)", show_default=False)] = None,
+) -> int:
+    """Show what can be done with a video: modes, presets, and every parameter with its default."""
+    cards = [load_pipeline(found).card() for found in ([name] if name else pipeline_names())]
+    if talk.json_out:
+        print_json({"pipelines": [pipeline_as_json(card) for card in cards]})
+        return ExitCode.DONE
+    with seated(remembered.state, talk) as seat:
+        for card in cards:
+            show_pipeline(seat.console, card)
+    return ExitCode.DONE
+
+
+async def strays_of(seat: Seat) -> list[str]:
     """Name instances of this machine's own cloud that the ledger does not know: it may have been lost."""
     known = {lease.label for lease in seat.desk.ledger.leases(alive=True)}
     try:
@@ -73,10 +129,12 @@ async def _strays(seat: Seat) -> list[str]:
     return [instance.label for instance in instances if instance.label not in known]
 
 
-async def _print(seat: Seat, provider: Provider, job: Job, stream: str, *, keep_on: bool) -> bool:
-    printed = False
-    async for piece in follow(seat.desk, provider, job, stream, keep_on=keep_on):
-        sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-        printed = True
-    return printed
+async def _look(seat: Seat, settings: Settings) -> Standing:
+    """Gather what the ledger holds and what the machines say."""
+    ledger, opener = seat.desk.ledger, provider_opener(settings, seat.desk)
+    batches = {batch.id for batch in ledger.batches(unclosed=True)}
+    jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
+    told = await ask_agents(seat.desk, opener, jobs)
+    at_work = seat.desk.state.is_locked()
+    scene = read_scene(ledger, batches, told, at_work=at_work, runs_here=lambda name: runs_here(opener, name))
+    return Standing(overview_of(scene, seat.desk.clock.now()), jobs, told, ledger.leases(alive=True), at_work)

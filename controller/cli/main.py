@@ -9,10 +9,14 @@ import typer
 from typer.exceptions import TyperException
 
 import framehaul
-from controller.cli import look, work
+from controller.cli import again, checkup, completion, log, look, run, trying
+from controller.cli.options import spread
 from controller.errors import ConfigError, ExitCode, NothingFits, StillBilling
+from controller.terminal.console import complain, put, show_what_can_be_shown
 from controller.terminal.words import plain
-from framehaul.errors import FramehaulError, InputError, NotFound, NotSupported
+from framehaul.errors import FramehaulError, InputError, ModelError, NotFound, NotSupported
+
+_WORK, _LOOK, _SETUP = "Work", "Look", "Set up"
 
 app = typer.Typer(
     name="framehaul",
@@ -20,36 +24,47 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # its tracebacks print local variables, secrets among them
 )
-app.command("run")(work.run)
-app.command("plan")(work.plan)
-app.command("resume")(work.resume)
-app.command("stop")(work.stop)
-app.command("demo")(work.demo)
-app.command("ps")(look.ps)
-app.command("logs")(look.logs)
+for _panel, _name, _command in (
+    (_WORK, "run", run.run),
+    (_WORK, "plan", run.plan),
+    (_WORK, "try", trying.try_),
+    (_WORK, "resume", again.resume),
+    (_WORK, "retry", again.retry),
+    (_WORK, "stop", again.stop),
+    (_WORK, "demo", run.demo),
+    (_LOOK, "status", look.status),
+    (_LOOK, "ps", look.ps),
+    (_LOOK, "logs", log.logs),
+    (_LOOK, "ls", look.ls),
+    (_LOOK, "pipelines", look.pipelines),
+    (_SETUP, "doctor", checkup.doctor),
+    (_SETUP, "completion", completion.completion),
+):
+    app.command(_name, rich_help_panel=_panel)(spread(_command))
 
 
 @app.callback(invoke_without_command=True)
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True)) -> None:
     if version:
-        typer.echo(f"framehaul {framehaul.__version__}")
+        put(f"framehaul {framehaul.__version__}")
         raise typer.Exit
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
+    show_what_can_be_shown(sys.stdout, sys.stderr)
     try:
-        code = app(args=argv, standalone_mode=False)
+        code = app(args=argv, standalone_mode=False, prog_name=completion.PROGRAM)
     except typer.Exit as exc:
         code = exc.exit_code
     except TyperException as exc:  # typer brings a click of its own: click's classes would not match
         message = exc.format_message().rstrip()
-        typer.echo(f"framehaul: {plain(message)} Try: framehaul --help" if message else "", err=True)
+        complain(f"framehaul: {plain(message)} Try: framehaul --help" if message else "")
         code = ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
         code = ExitCode.INTERRUPTED
     except FramehaulError as exc:
-        typer.echo(f"framehaul: {plain(str(exc))}", err=True)
+        complain(f"framehaul: {plain(str(exc))}")
         code = code_of(exc)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has left; there is nobody to complain to
@@ -59,7 +74,7 @@ def main(argv: list[str] | None = None) -> None:
         if os.environ.get("FRAMEHAUL_DEBUG"):
             raise
         advice = "FRAMEHAUL_DEBUG=1 shows where. Look whether anything runs: framehaul ps."
-        typer.echo(f"framehaul: an unforeseen fault: {plain(f'{type(exc).__name__}: {exc}')}. {advice}", err=True)
+        complain(f"framehaul: an unforeseen fault: {plain(f'{type(exc).__name__}: {exc}')}. {advice}")
         code = ExitCode.SOME_FAILED
     sys.exit(int(code or 0))
 
@@ -70,6 +85,6 @@ def code_of(exc: FramehaulError) -> ExitCode:
         return ExitCode.STILL_BILLING
     if isinstance(exc, NothingFits):
         return ExitCode.NO_OFFER
-    if isinstance(exc, InputError | ConfigError | NotFound | NotSupported):
+    if isinstance(exc, InputError | ConfigError | NotFound | NotSupported | ModelError):
         return ExitCode.USAGE
     return ExitCode.SOME_FAILED

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, insert, inspect, select, update
+from sqlalchemy import Connection, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DatabaseError
 
@@ -120,6 +120,18 @@ class Ledger:
         query = select(schema.jobs).where(schema.jobs.c.state.not_in(final))
         return [job_from(row) for row in self._read(query.order_by(schema.jobs.c.created_at, schema.jobs.c.seq))]
 
+    def tally(self, batch_ids: Collection[str]) -> dict[JobState, int]:
+        """Count the jobs of these batches by state, without reading any of them."""
+        jobs = schema.jobs
+        query = select(jobs.c.batch_id, jobs.c.state, func.count().label("count")).group_by(
+            jobs.c.batch_id, jobs.c.state
+        )
+        counts: dict[JobState, int] = {}
+        for row in self._read(query):
+            if row["batch_id"] in batch_ids:
+                counts[JobState(row["state"])] = counts.get(JobState(row["state"]), 0) + int(row["count"])
+        return counts
+
     def job(self, job_id: str) -> Job:
         """Find one job; KeyError when there is none."""
         rows = self._read(select(schema.jobs).where(schema.jobs.c.id == job_id))
@@ -193,6 +205,12 @@ class Ledger:
         """List the tries at a job."""
         query = select(schema.attempts).where(schema.attempts.c.job_id == job_id).order_by(schema.attempts.c.attempt)
         return [attempt_from(row) for row in self._read(query)]
+
+    def lease_ids(self, batch_ids: Collection[str]) -> set[str]:
+        """Name the leases on which these batches were worked on."""
+        jobs, tries = schema.jobs, schema.attempts
+        query = select(jobs.c.batch_id, tries.c.lease_id).join(jobs, jobs.c.id == tries.c.job_id).distinct()
+        return {str(row["lease_id"]) for row in self._read(query) if row["batch_id"] in batch_ids}
 
     # -- leases --------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,8 @@ class Provider(Protocol):
     boot_timeout_s: float
     # Whether strangers own the machines.
     remote: bool
+    # Whether its machines are this very computer, which must then stay awake.
+    runs_here: bool
     # Whether every instance it lists belongs to this state folder.
     exclusive: bool
 

@@ -52,6 +52,7 @@ class LocalProvider:
     absence_pauses_s: Sequence[float] = ()  # the process table does not lag
     boot_timeout_s = 60.0
     remote = False
+    runs_here = True
     exclusive = True
 
     def __init__(self, folder: Path, clock: Clock, options: LocalOptions | None = None) -> None:
@@ -191,12 +192,12 @@ def _disk_errors() -> Iterator[None]:
         raise ProviderError(f"This machine's disk refuses: {exc}.") from exc
 
 
-def open_provider(options: Mapping[str, Any], *, state: Path, clock: Clock) -> LocalProvider:
+def open_provider(options: Mapping[str, Any], *, state: Path, clock: Clock, platform: str = os.name) -> LocalProvider:
     """Open this machine as a cloud, its instances below the state folder."""
     try:
         parsed = LocalOptions.model_validate(dict(options))
     except ValidationError as exc:
         raise ConfigError(f"providers.local: {exc.errors()[0]['msg']}.") from exc
-    if os.name != "posix":
+    if platform != "posix":
         raise ConfigError("The provider 'local' needs Linux or macOS.")
     return LocalProvider((state / "local-cloud").resolve(), clock, parsed)

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from controller.ledger import Job, Lease, Ledger
-from controller.planning import Plan, PlannedJob
-from controller.terminal.words import counted, dollars_words, plain, size_words, time_words
+from controller.planned import Plan, PlannedJob
+from controller.terminal.rows import show_rows
+from controller.terminal.words import counted, dollars_words, plain, size_words, time_words, why_words
 from framehaul.contract.states import JobState
 from framehaul.contract.uris import Uri, parse_uri
 
@@ -19,39 +18,42 @@ from framehaul.contract.uris import Uri, parse_uri
 def show_plan(console: Console, plan: Plan) -> None:
     """Print what would be done, and what is set aside and why."""
     if plan.jobs:
-        table = _table("input", "video", "frames", "size", "becomes")
-        for job in plan.jobs:
-            _row(table, plain(job.source.folder + job.source.name), *_plan_cells(job))
-        console.print(table)
-    for refusal in plan.refused:
-        say(console, f"Refused: {place(parse_uri(refusal.uri))}: {refusal.why}")
+        headers = ("input", "video", "frames", "size", "becomes")
+        rows = [[plain(job.source.folder + job.source.name), *_plan_cells(job)] for job in plan.jobs]
+        show_rows(console, headers, rows)
+    show_refusals(console, plan)
+    for sentence in plan.set_aside.sentences():
+        say(console, sentence)
     for source, running in plan.under_way:
         say(console, f"Under way already: {source.name} is job {running.id}")
     if plan.done:
         say(console, f"Done before: {counted(len(plan.done), 'input')}, by the markers in {place(plan.target)}")
     if not plan.jobs:
         return
-    params = ", ".join(f"{key} {value}" for key, value in plan.params.items() if value is not None)
+    telling = {key: value for key, value in plan.params.items() if value not in (None, False, "auto")}
+    params = ", ".join(f"{key} {param_words(value)}" for key, value in telling.items())
     took = f"about {time_words(plan.seconds)}" if plan.seconds else "unknown until the first run here"
+    cost = "unknown" if plan.dollars is None else dollars_words(plan.dollars)
     say(console, f"{counted(len(plan.jobs), 'job')} of {plan.pipeline} ({params or 'no parameters'})")
-    say(console, f"on {plan.provider}, disk {plan.disk_gb:.1f} GB, time {took}; results go to {place(plan.target)}")
+    say(console, f"on {plan.provider}, disk {plan.disk_gb:.1f} GB, time {took}, cost {cost}")
+    say(console, f"Results go to {place(plan.target)}")
+
+
+def show_refusals(console: Console, plan: Plan) -> None:
+    """Print what cannot be worked on, and why."""
+    for refusal in plan.refused:
+        say(console, f"Refused: {place(parse_uri(refusal.uri))}: {refusal.why}")
 
 
 def show_running(console: Console, ledger: Ledger, now: float, *, everything: bool, strays: Sequence[str] = ()) -> None:
     """Print what runs, what it costs per hour, and what waits."""
     leases = ledger.leases(alive=True)
     if leases:
-        table = _table("lease", "machine", "state", "since", "$/h", "so far", "instance")
-        for lease in leases:
-            _row(table, *_lease_cells(lease, now))
-        console.print(table)
+        headers = ("lease", "machine", "state", "since", "$/h", "so far", "instance")
+        show_rows(console, headers, [_lease_cells(lease, now) for lease in leases])
     jobs = ledger.jobs() if everything else ledger.open_jobs()
     if jobs:
-        table = _table("job", "input", "state", "why", "attempt", "lease")
-        for job in jobs:
-            why = "" if job.reason == "none" else f"{job.reason} {plain(job.message)}".strip()
-            _row(table, job.id, plain(job.name), str(job.state), why, str(job.attempt or ""), job.lease_id or "")
-        console.print(table)
+        show_rows(console, ("job", "input", "state", "why", "attempt", "lease"), [_job_cells(job) for job in jobs])
     per_hour = sum(lease.dollars_per_hour for lease in leases)
     if leases:
         say(console, f"{counted(len(leases), 'machine')} running, {dollars_words(per_hour)} per hour.")
@@ -66,10 +68,8 @@ def show_running(console: Console, ledger: Ledger, now: float, *, everything: bo
 def show_report(console: Console, results: dict[str, Any], results_at: str, *, others_at_work: bool) -> None:
     """Print what came of a batch, and whether anything still costs money."""
     jobs = results["jobs"]
-    table = _table("input", "state", "frames", "seconds", "fps", "result")
-    for job in jobs:
-        _row(table, *_report_cells(job))
-    console.print(table)
+    headers = ("input", "state", "frames", "seconds", "fps", "result")
+    show_rows(console, headers, [_report_cells(job) for job in jobs])
     verified = sum(job["state"] == JobState.PUBLISHED for job in jobs)
     say(console, f"{verified} of {counted(len(jobs), 'result')} verified against the store; cost {_cost(results)}.")
     say(console, f"Report: {results_at}")
@@ -89,18 +89,6 @@ def say(console: Console, text: str) -> None:
 def place(uri: Uri) -> str:
     """Write an address as a person would."""
     return uri.key if uri.scheme == "file" else uri.public()
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in headers:
-        table.add_column(header, overflow="fold")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    """Add a row of cells as they are: rich would take [brackets] in a name for its markup, and stumble over some."""
-    table.add_row(*map(Text, cells))
 
 
 def _plan_cells(job: PlannedJob) -> list[str]:
@@ -125,9 +113,21 @@ def _lease_cells(lease: Lease, now: float) -> list[str]:
     ]
 
 
+def param_words(value: Any) -> str:
+    """Write a parameter; a file that travels along is named by the beginning of its digest."""
+    if isinstance(value, dict) and "sha256" in value:
+        return f"{str(value['sha256'])[:12]}..."
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _job_cells(job: Job) -> list[str]:
+    why = "" if job.reason == "none" else why_words(job.reason, job.message)
+    return [job.id, plain(job.name), str(job.state), why, str(job.attempt or ""), job.lease_id or ""]
+
+
 def _report_cells(job: dict[str, Any]) -> list[str]:
     if job["state"] != JobState.PUBLISHED:
-        why = plain(f"{job.get('reason', '')}: {job.get('message', '')}".strip(": "))
+        why = why_words(job.get("reason", ""), job.get("message", ""))
         return [_input_name(job), "FAILED" if job["state"] == JobState.EXCLUDED else job["state"], "", "", "", why]
     fps = f"{job['fps']:.1f}" if job.get("fps") else ""
     shown = place(parse_uri(job["uris"][job["outputs"][0]["slot"]]))

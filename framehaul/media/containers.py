@@ -11,10 +11,19 @@ from framehaul.errors import UnsupportedMedia
 
 @dataclass(frozen=True)
 class Container:
-    """Name libav's muxer and the audio codecs it is given; None is "all that the muxer accepts"."""
+    """Name libav's muxer, the encoders whose video it is given (the first unasked), and the audio codecs that it takes.
+
+    `audio` None is "all that the muxer accepts".
+    """
 
     muxer: str
+    encoders: tuple[str, ...]
     audio: frozenset[str] | None
+
+    @property
+    def is_mp4(self) -> bool:
+        """Say whether tracks have the tags and the edit lists of ISO/IEC 14496-12, of which QuickTime is the elder."""
+        return self.muxer in ("mp4", "mov")
 
     def muxer_options(self, time_base: Fraction) -> dict[str, str]:
         """Give the muxer what it needs to keep the video's time stamps exact.
@@ -22,7 +31,7 @@ class Container:
         MP4 states each track's start in ticks of the whole movie, by default milliseconds; a video that starts at tick
         100 of 1/12288 s would be moved to 98. So the movie ticks as the video does.
         """
-        if self.muxer != "mp4" or time_base.denominator > _FINEST_TICKS:
+        if not self.is_mp4 or time_base.denominator > _FINEST_TICKS:
             return {}
         return {"movie_timescale": str(max(_COARSEST_TICKS, time_base.denominator))}
 
@@ -32,11 +41,19 @@ _COARSEST_TICKS, _FINEST_TICKS = 1000, 1_000_000  # a second; beyond, durations 
 # For mp4 the list is what players read. The muxer would also take Vorbis, which hardly any does, and it refuses TrueHD
 # only when the header is written, which would lose the video with it.
 _MP4_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
+# What QuickTime has a tag for, and of PCM what cameras write.
+_PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "s32be", "f32le", "f32be", "u8", "s8")}
+_MOV_AUDIO = frozenset({"aac", "ac3", "alac", "eac3", "mp3", *_PCM})
+_WEBM_AUDIO = frozenset({"opus", "vorbis"})
+
+_H26X = ("libx264", "libx265")
 
 BY_SUFFIX = {
-    ".mp4": Container("mp4", _MP4_AUDIO),
-    ".m4v": Container("mp4", _MP4_AUDIO),
-    ".mkv": Container("matroska", None),
+    ".mp4": Container("mp4", _H26X, _MP4_AUDIO),
+    ".m4v": Container("mp4", _H26X, _MP4_AUDIO),
+    ".mov": Container("mov", _H26X, _MOV_AUDIO),
+    ".mkv": Container("matroska", (*_H26X, "libvpx-vp9"), None),
+    ".webm": Container("webm", ("libvpx-vp9",), _WEBM_AUDIO),
 }
 
 

@@ -17,6 +17,7 @@ from framehaul.media.decode import Decoder, Frame
 from framehaul.media.encode import BALANCED, Encoder, EncoderSettings
 from framehaul.media.gate import DEFAULT_LIMITS, Limits
 from framehaul.media.pixels import Rgb
+from framehaul.media.span import WHOLE, Span
 from framehaul.media.stages import LineReport, Timer, run_line
 
 QUEUE_BYTES = 512 << 20
@@ -42,7 +43,10 @@ OnFrame = Callable[[int, Rgb, Rgb], None]
 
 @dataclass(frozen=True)
 class Conversion:
-    """Report a finished conversion: size in pixels, seconds a stage (see LineReport), streams by number and name."""
+    """Report a finished conversion: size in pixels, seconds a stage (see LineReport), streams by number and name.
+
+    `shortfall` is a sentence where the source breaks off and less came out than was asked for; else it is empty.
+    """
 
     frames_in: int
     frames_out: int
@@ -54,6 +58,7 @@ class Conversion:
     audio_streams_copied: int
     left_behind: tuple[str, ...]
     wall_s: float
+    shortfall: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ def convert(
     target: Path,
     compute: Compute,
     *,
+    span: Span = WHOLE,
+    allow_truncated: bool = False,
     encoder: EncoderSettings = BALANCED,
     progress: Progress = lambda done, total: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -80,8 +87,11 @@ def convert(
 ) -> Conversion:
     """Decode `source`, compute, encode to `target`, all three at once; `target` appears when it is whole.
 
+    Of a `span`, its pictures and sound are taken, and times count from its start. A source that breaks off is refused,
+    or with `allow_truncated` taken as far as it goes.
+
     `progress(done, total)` and `on_frame(index, before, after)` run in the calling thread, after each batch; total is
-    the header's estimate or None. `should_stop` is asked before each picture, and ends the work with Stopped.
+    an estimate from the header or None. `should_stop` is asked before each picture, and ends the work with Stopped.
     Each of the two queues holds at most `queue_bytes` of pictures; batches in hand come on top.
 
     Raises MediaError and its family, Stopped, and unchanged whatever `compute` and the callbacks raise. After an error
@@ -90,11 +100,20 @@ def convert(
     if source.resolve() == target.resolve():
         raise MediaError(f"{target.name} is the source itself; nothing is written over what is being read.")
     began = timer()
-    with Decoder(source, limits=limits) as decoder:
+    with Decoder(source, limits=limits, span=span, allow_truncated=allow_truncated) as decoder:
         video = decoder.info.video
         size = compute.output_size(video.width, video.height)
-        with Encoder(target, video, size, settings=encoder, sound=source, limits=limits) as sink:
-            work = _Work(compute, size, decoder.info.frames_estimate, progress, should_stop, on_frame)
+        with Encoder(
+            target,
+            video,
+            size,
+            settings=encoder,
+            sound=source,
+            cut=decoder.cut,
+            allow_truncated=allow_truncated,
+            limits=limits,
+        ) as sink:
+            work = _Work(compute, size, decoder.info.frames_within(span), progress, should_stop, on_frame)
             report = _run(decoder, work, sink, queue_bytes, timer)
             if sink.frames != decoder.frames:
                 raise MediaError(f"{target.name} got {sink.frames} frames for {decoder.frames} of {source.name}.")
@@ -110,6 +129,7 @@ def convert(
         audio_streams_copied=sink.sound_streams,
         left_behind=sink.left_behind + decoder.info.other,
         wall_s=timer() - began,
+        shortfall=decoder.shortfall,
     )
 
 
@@ -117,7 +137,7 @@ def _run(decoder: Decoder, work: _Work, sink: Encoder, queue_bytes: int, timer: 
     def encode(results: Iterator[_Result]) -> None:
         for result in results:
             sink.write(result.rgb, result.pts, result.duration)
-        sink.finish()
+        sink.finish(sound_end_s=decoder.end_s if decoder.shortfall else None)
 
     return run_line(
         lambda: decoder,
@@ -152,7 +172,7 @@ class _Work:
                     self.on_frame(frame.index, frame.rgb, rgb)
                 yield _Result(rgb, frame.pts, frame.duration)
             done += len(batch)
-            self.progress(done, self.total)
+            self.progress(done, None if self.total is None else max(done, self.total))
 
     def _until_stopped(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         for frame in frames:
@@ -162,7 +182,8 @@ class _Work:
 
     def _computed(self, batch: list[Frame]) -> NDArray[np.uint8]:
         """Compute one batch, (N, H, W, 3) -> (N, H2, W2, 3), and hold the computation to its word."""
-        after = self.compute(np.stack([frame.rgb for frame in batch]))
+        # One picture alone is shown as a batch, not copied into one.
+        after = self.compute(np.stack([frame.rgb for frame in batch]) if len(batch) > 1 else batch[0].rgb[np.newaxis])
         width, height = self.size
         promised = (len(batch), height, width, 3)
         if after.shape != promised or after.dtype != np.uint8:

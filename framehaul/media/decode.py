@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from av import VideoFrame
 from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from framehaul.errors import TruncatedMedia, UnsupportedMedia
-from framehaul.media.gate import DEFAULT_LIMITS, Limits, open_media, reason, translated
+from framehaul.errors import MediaError, TruncatedMedia, UnsupportedMedia
+from framehaul.media.gate import DEFAULT_LIMITS, Limits, reason, translated
+from framehaul.media.owed import OwedPictures
 from framehaul.media.pixels import Rgb, RgbReader
-from framehaul.media.probe import probe, video_stream
-
-# One packet gives one picture in these, as long as it is not interlaced. VP8 has invisible packets, MPEG-4 packed ones.
-_ONE_TO_ONE = {"h264", "hevc", "vp9", "av1"}
+from framehaul.media.probe import NOT_WHOLE, breaks_off, probe
+from framehaul.media.reel import Reel
+from framehaul.media.span import UNCUT, WHOLE, Span
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,42 @@ class Frame:
 class Decoder:
     """Iterate over the pictures of a file once, in order of presentation. Closes with the `with` block.
 
-    `info` is what the probe said; `frames` counts what came out so far; `nudged` counts time stamps that did not grow.
-    Raises what probe raises, UnsupportedMedia for more than 8 bits, and TruncatedMedia as soon as a picture turns out
-    to be damaged, or at the end if there were fewer pictures than the file holds packets for.
+    Where `span` starts later than the video, pictures and times count from that start; `cut` is the same part in the
+    file's own seconds. `info` is what the probe said; `frames` counts what came out so far, `end_s` is where the last
+    of them ends, `nudged` counts time stamps that did not grow.
+
+    Raises what probe raises, UnsupportedMedia for more than 8 bits, MediaError where the span holds no picture, and
+    TruncatedMedia as soon as a picture turns out to be damaged, or at the end if there were fewer pictures than the
+    file holds packets for. With `allow_truncated` that is the end instead, and `shortfall` says what is there.
     """
 
-    def __init__(self, path: Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.info = probe(path, limits=limits)
+    def __init__(
+        self, path: Path, *, limits: Limits = DEFAULT_LIMITS, span: Span = WHOLE, allow_truncated: bool = False
+    ) -> None:
+        self.info = probe(path, limits=limits, allow_truncated=allow_truncated)
         self.frames = 0
         self.nudged = 0
+        self.shortfall = ""
+        self.end_s = Fraction(0)
+        self.cut = UNCUT
         self._path = path
         self._name = path.name
-        if self.info.video.bit_depth > 8:
-            raise UnsupportedMedia(f"{path.name} has {self.info.video.bit_depth} bits a sample; this version takes 8.")
-        self._container = open_media(path, limits)
-        self._stream = video_stream(self._container, path.name)
-        self._stream.thread_type = "AUTO"
+        self._span = span
+        self._allow_truncated = allow_truncated
         video = self.info.video
-        self._reader = RgbReader(video.colour.numbers(video.width, video.height))
-        self._count = _PacketCount(self._stream)
+        if video.bit_depth > 8:
+            raise UnsupportedMedia(f"{path.name} has {video.bit_depth} bits a sample; this version takes 8.")
+        self._reader = RgbReader(video.colour.numbers(video.width, video.height), video.codec)
+        self._first_pts = 0  # of the file; known where it is needed, for a span
         self._last_pts: int | None = None
+        self._passed_end = False
+        with ExitStack() as undo:
+            self._reel = Reel(path, limits)
+            undo.callback(self._reel.close)
+            if not span.whole:
+                self._lay(span)
+            self._undo = undo.pop_all()
+        self._owed = OwedPictures(self._reel.stream, self.cut)
 
     def __enter__(self) -> Self:
         return self
@@ -64,39 +81,76 @@ class Decoder:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._container.close()
+        self._undo.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        for picture in self._pictures():
-            yield self._frame(picture)
-        with translated(f"{self._name} is gone"):
-            size = self._path.stat().st_size
-        if size != self.info.size:  # libav calls the new end of an mkv its end
-            raise self._truncated("the file changed while it was read")
-        if self._count.missing(self.frames) or not self.frames:
-            raise self._truncated()
+        broken: TruncatedMedia | None = None
+        try:
+            for picture in self._within():
+                yield self._frame(picture)
+            if self._owed.missing(self.frames):
+                raise self._truncated()
+        except TruncatedMedia as exc:
+            broken = exc
+        self._require_unchanged()
+        if broken is not None and not self._allow_truncated:
+            raise broken
+        if not self.frames:
+            raise self._empty() from broken
+        if broken is not None or (self.info.shortfall and not self._passed_end):
+            self.shortfall = self._sentence()
 
-    def _pictures(self) -> Iterator[VideoFrame]:
-        packets = self._container.demux(self._stream)
+    def _lay(self, span: Span) -> None:
+        """Lay the span on the file, by the time of its first picture, which no header tells for certain."""
+        first = next(self._pictures(self._reel.packets()), None)
+        if first is None or first.pts is None:
+            raise self._truncated("no picture can be decoded")
+        self._first_pts = first.pts
+        self.cut = span.cut(first.pts, self.info.video.time_base)
+        self._reel.rewind()
+
+    def _within(self) -> Iterator[VideoFrame]:
+        """Give the pictures of the cut; those on the way there are decoded and dropped."""
+        base = self.info.video.time_base
+        key_pts, packets = None, self._reel.packets()
+        if self.cut.start_s is not None:
+            key_pts, packets = self._reel.packets_from(int(self.cut.start_s / base), self._first_pts)
+        for picture in self._pictures(self._counted(packets)):
+            self._owed.picture(picture)
+            if picture.pts is None:
+                raise UnsupportedMedia(f"{self._name} gives frame {self.frames} no time stamp.")
+            # Pictures stored after a key frame and shown before it may lean on what was not decoded.
+            if picture.is_corrupt and (key_pts is None or picture.pts >= key_pts):
+                raise self._truncated("its data is damaged")
+            if self.cut.is_beyond(picture.pts * base):
+                self._passed_end = True
+                return
+            self.end_s = (picture.pts + picture.duration) * base - self.cut.origin_s
+            if not self.cut.is_before(picture.pts * base):
+                yield picture
+
+    def _counted(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        for packet in packets:
+            if not packet.is_corrupt:
+                self._owed.packet(packet)
+            yield packet
+
+    def _pictures(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[VideoFrame]:
         while True:
             try:
                 packet = next(packets, None)
-                pictures = [] if packet is None else self._stream.decode(packet)
+                broken = packet is not None and packet.is_corrupt  # libav's mark for one that the file ends within
+                pictures = [] if packet is None else self._reel.decode(None if broken else packet)
             except FFmpegError as exc:
                 raise self._truncated(reason(exc)) from exc
+            yield from pictures
+            if broken:
+                raise self._truncated("the file breaks off")
             if packet is None:
                 return
-            if packet.is_corrupt:  # libav's mark for one that the file ends within
-                raise self._truncated("the file breaks off")
-            self._count.packet(packet)
-            for picture in pictures:
-                self._count.picture(picture)
-                yield picture
 
     def _frame(self, picture: VideoFrame) -> Frame:
         video = self.info.video
-        if picture.is_corrupt:
-            raise self._truncated("its data is damaged")
         if (picture.width, picture.height) != (video.width, video.height):
             raise UnsupportedMedia(
                 f"{self._name} changes its size to {picture.width}×{picture.height} at frame {self.frames}."
@@ -107,51 +161,35 @@ class Decoder:
 
     def _pts(self, picture: VideoFrame) -> int:
         """Take the file's time stamp. One that does not grow is moved one tick on: no container takes two at once."""
-        pts = picture.pts
-        if pts is None:
-            raise UnsupportedMedia(f"{self._name} gives frame {self.frames} no time stamp.")
+        pts = cast(int, picture.pts) - int(self.cut.origin_s / self.info.video.time_base)
         if self._last_pts is not None and pts <= self._last_pts:
             pts = self._last_pts + 1
             self.nudged += 1
         self._last_pts = pts
         return pts
 
+    def _require_unchanged(self) -> None:
+        with translated(f"{self._name} is gone"):
+            size = self._path.stat().st_size
+        if size != self.info.size:  # libav calls the new end of an mkv its end
+            raise self._truncated("the file changed while it was read")
+
     def _truncated(self, why: str = "") -> TruncatedMedia:
-        total = self.info.frames_estimate or self._count.expected
+        total = self.info.frames_within(self._span) or self._owed.expected
         because = f": {why}" if why else ""
-        return TruncatedMedia(f"{self._name} gave {self.frames} frames of {total}{because}.")
+        return TruncatedMedia(f"{self._name} gave {self.frames} frames of {total}{because}.", advice=NOT_WHOLE)
 
+    def _empty(self) -> MediaError:
+        """Say that the span is beside the video, or that there is nothing at all."""
+        if self._span.whole:
+            return self._truncated()
+        seen_s = float(self.end_s + self.cut.origin_s - self._first_pts * self.info.video.time_base)
+        length_s = (self.info.video.duration_s or seen_s) if self._passed_end else seen_s
+        ends = f"it breaks off after {length_s:.3g} s" if self.info.shortfall else f"it is {length_s:.3g} s long"
+        return MediaError(f"{self._name} has no picture {self._span}: {ends}.")
 
-class _PacketCount:
-    """Count the packets that owe a picture, so that one that vanishes in the decoder is noticed.
-
-    Not owed: packets outside the edit list (marked "discard"), and pictures shown before the first one that could be
-    decoded, as in a file that was cut between key frames.
-    """
-
-    def __init__(self, stream: VideoStream) -> None:
-        self.expected = 0
-        self._stream = stream
-        self._reliable = stream.codec_context.codec.canonical_name in _ONE_TO_ONE
-        self._first_pts: int | None = None
-        self._early: list[int] = []  # time stamps of packets before the first picture came out
-
-    def packet(self, packet: Packet[VideoStream]) -> None:
-        """Note a packet that was given to the decoder."""
-        if not packet.size or packet.is_discard or packet.pts is None:
-            return
-        if self._first_pts is None:
-            self._early.append(packet.pts)
-        self.expected += self._first_pts is None or packet.pts >= self._first_pts
-
-    def picture(self, picture: VideoFrame) -> None:
-        """Note a picture that came out."""
-        self._reliable &= not picture.interlaced_frame
-        if self._first_pts is None and picture.pts is not None:
-            self._first_pts = picture.pts
-            self.expected -= sum(pts < self._first_pts for pts in self._early)
-            self._early.clear()
-
-    def missing(self, frames: int) -> bool:
-        """Say whether fewer pictures came out than were owed."""
-        return self._reliable and frames < self.expected
+    def _sentence(self) -> str:
+        """Say how much is there: as counted, where all of it was."""
+        if not self._span.whole and self.info.shortfall:
+            return self.info.shortfall
+        return breaks_off(self._name, self.frames, self.info.frames_estimate or self._owed.expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from framehaul.errors import FramehaulError, MediaError, NotAVideo, UnsupportedM
 
 # Demuxer names. A file says by its content what it is, and some formats are programs: an HLS playlist or a concat
 # script called holiday.mp4 would make libav read other files and addresses. So formats are allowed by name.
-CONTAINERS = {"mov": "mp4", "matroska": "mkv"}
+# libav has one demuxer for mp4 and mov, and one for mkv and webm.
+_DEMUXERS = "mov,matroska"
 _SOUND_BUT_ELSEWHERE = "avi,mpegts,mpeg,flv,asf,ogg,mxf,rm,wtv,ivf"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _FOREIGN = (FFmpegError, OSError, ValueError, MemoryError)
 
 
@@ -44,6 +47,8 @@ def name_of(source: Path | BinaryIO) -> str:
 
 def reason(exc: BaseException) -> str:
     """Say why, without the path and the errno that libav and the system put around it."""
+    if getattr(exc, "errno", None) in _FULL:
+        return "there is no space left on the disk"
     return str(getattr(exc, "strerror", None) or exc or type(exc).__name__)
 
 
@@ -55,27 +60,35 @@ def translated(sentence: str, error: type[MediaError] = MediaError) -> Iterator[
     except FramehaulError:
         raise
     except _FOREIGN as exc:
-        raise error(f"{sentence}: {reason(exc)}.") from exc
+        advice = "Make room there, and try again." if getattr(exc, "errno", None) in _FULL else ""
+        raise error(f"{sentence}: {reason(exc)}.", advice=advice) from exc
 
 
 def open_media(source: Path | BinaryIO, limits: Limits = DEFAULT_LIMITS) -> InputContainer:
-    """Open an mp4 or mkv file for reading; the caller closes it.
+    """Open an mp4, mov, mkv or webm file for reading; the caller closes it.
 
     Raises NotAVideo for what is no such file, UnsupportedMedia for other video containers, MediaError when it cannot
     be read at all.
     """
     try:
-        return _open(source, ",".join(CONTAINERS), limits)
+        return _open(source, _DEMUXERS, limits)
     except (FileNotFoundError, PermissionError, IsADirectoryError) as exc:
         raise MediaError(f"{name_of(source)} cannot be opened: {reason(exc)}.") from exc
     except ArgumentError as exc:  # libav's answer for a format that is not on the list
         if _is_other_video(source, limits):
             raise UnsupportedMedia(
-                f"{name_of(source)} is a video, but neither mp4 nor mkv, which are what this version reads."
+                f"{name_of(source)} is a video, but none of mp4, mov, mkv and webm, which this version reads."
             ) from exc
         raise NotAVideo(f"{name_of(source)} is not a video file.") from exc
     except _FOREIGN as exc:
-        raise NotAVideo(f"{name_of(source)} is not a readable mp4 or mkv file: {reason(exc)}.") from exc
+        raise NotAVideo(f"{name_of(source)} is not a readable mp4, mov, mkv or webm file: {reason(exc)}.") from exc
+
+
+def container_name(container: InputContainer) -> str:
+    """Tell mp4 from mov, by the brand (ISO/IEC 14496-12 section 4.3); mkv and webm are one format, called mkv."""
+    if container.format.name.startswith("matroska"):
+        return "mkv"
+    return "mov" if container.metadata.get("major_brand", "qt").strip() == "qt" else "mp4"
 
 
 def _open(source: Path | BinaryIO, formats: str, limits: Limits) -> InputContainer:

@@ -28,11 +28,16 @@ CAREFUL = (
 )
 
 
-class RgbReader:
-    """Turn decoded frames of one stream into RGB arrays. Not thread-safe; one a thread."""
+# VP8 and VP9 cannot say where chroma lies; players, and encoders that are fed with H.264, take it to be on the left.
+_SITED_NOWHERE = {"vp8", "vp9"}
 
-    def __init__(self, numbers: Numbers) -> None:
+
+class RgbReader:
+    """Turn decoded frames of one stream of `codec` into RGB arrays. Not thread-safe; one a thread."""
+
+    def __init__(self, numbers: Numbers, codec: str = "h264") -> None:
         self._numbers = numbers
+        self._left = _LeftSited() if codec in _SITED_NOWHERE else None
         self._to_planes = VideoReformatter()
         self._to_packed = VideoReformatter()
 
@@ -40,7 +45,7 @@ class RgbReader:
         """Give the frame as (H, W, 3), full range, unrotated."""
         # By way of planes: swscale's careful path writes gbrp in half the time that rgb24 takes, bit for bit the same.
         planes = self._to_planes.reformat(
-            frame,
+            frame if self._left is None else self._left.of(frame),
             format="gbrp",
             src_colorspace=self._numbers.coefficients,
             src_color_range=self._numbers.range,  # of YUV; swscale takes RGB sources as full range in any case
@@ -79,15 +84,36 @@ class RgbWriter:
 def _left_sited(width: int, height: int) -> VideoFrame:
     """Make an RGB frame that will be subsampled with chroma to the left, which is what H.264 and HEVC mean untagged.
 
-    swscale takes the position from the frame, and centres chroma where the frame says nothing. Decoded H.264 does say
-    "left", so without this each round trip moves chroma by half a sample. PyAV has no setter; the filter is one.
+    Decoded H.264 does say "left", so without this each round trip moves chroma by half a sample.
     """
+    return _LeftSited().of(VideoFrame(width, height, "rgb24"))
+
+
+class _LeftSited:
+    """Say of frames that their chroma lies to the left. PyAV has no setter; a filter is one.
+
+    swscale takes the position from the frame, and centres chroma where the frame says nothing.
+    """
+
+    def __init__(self) -> None:
+        self._graph = Graph()
+        self._fits: tuple[int, int, str] | None = None
+
+    def of(self, frame: VideoFrame) -> VideoFrame:
+        """Give the same pixels, sited."""
+        fits = (frame.width, frame.height, frame.format.name)
+        if fits != self._fits:
+            self._graph, self._fits = _siting(*fits), fits
+        self._graph.push(frame)
+        return cast(VideoFrame, self._graph.pull())
+
+
+def _siting(width: int, height: int, pix_fmt: str) -> Graph:
     graph = Graph()
-    source = graph.add_buffer(width=width, height=height, format=VideoFormat("rgb24"), time_base=Fraction(1))
+    source = graph.add_buffer(width=width, height=height, format=VideoFormat(pix_fmt), time_base=Fraction(1))
     sited = graph.add("setparams", "chroma_location=left")
     sink = graph.add("buffersink")
     source.link_to(sited)
     sited.link_to(sink)
     graph.configure()
-    graph.push(VideoFrame(width, height, "rgb24"))
-    return cast(VideoFrame, graph.pull())
+    return graph

@@ -6,10 +6,11 @@ Light: needs av and the standard library, so that a laptop can probe a file over
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -27,11 +28,15 @@ from av.video.stream import VideoStream
 from framehaul.errors import NotAVideo, TruncatedMedia, UnsupportedMedia
 from framehaul.media import shortfall
 from framehaul.media.colour import Colour
-from framehaul.media.gate import CONTAINERS, DEFAULT_LIMITS, Limits, name_of, open_media, translated
+from framehaul.media.gate import DEFAULT_LIMITS, Limits, container_name, name_of, open_media, translated
+from framehaul.media.span import Span
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
+_BOXES_FROM_AFAR, _BOXES_AT_HAND = 64, 1_000_000  # each box costs a read, and over a network a request
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _PACKETS_TO_FIRST_PICTURE = 256
-_FETCH_AGAIN = "Fetch it again: this copy is not whole."
+NOT_WHOLE = "Fetch it again: this copy is not whole. Or take what is there, with --allow-truncated."
+_FETCH_AGAIN = "Fetch it again: nothing in this copy can be shown."
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,10 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """Describe a file: its container ("mp4" or "mkv"), size in bytes, streams; `other` names what is neither."""
+    """Describe a file: its container (mp4, mov or mkv), size in bytes, streams; `other` names what is neither.
+
+    Of a file that breaks off, `shortfall` says how much is there, and `frames_there` counts it (in mkv about).
+    """
 
     container: str
     duration_s: float | None
@@ -78,31 +86,63 @@ class MediaInfo:
     video: VideoInfo
     audio: tuple[AudioInfo, ...]
     other: tuple[str, ...]
+    shortfall: str = ""
+    frames_there: int | None = None
 
     @property
     def frames_estimate(self) -> int | None:
-        """Give the header's frame count, or duration × average rate; None where neither is known."""
-        video = self.video
-        duration = video.duration_s or self.duration_s
-        if video.frames is not None or duration is None or not video.avg_rate:
-            return video.frames
-        return max(1, round(duration * float(video.avg_rate)))
+        """Give the header's frame count, or duration × average rate; None where neither is known.
+
+        A header counts pictures that its edit list hides as well; then the product is smaller, and right.
+        """
+        counted, shown = self.video.frames, self._shown
+        if shown is None or (counted is not None and shown > counted - 1):
+            return counted
+        return max(1, round(shown))
+
+    def frames_within(self, span: Span) -> int | None:
+        """Estimate the frames of a span that are there to work on."""
+        frames = span.frames_within(self._shown or self.video.frames, self._duration_s)
+        if span.whole:
+            frames = self.frames_estimate
+        if frames is None or self.frames_there is None:
+            return frames
+        before = Span(0, span.start_s).frames_within(self._shown, self._duration_s) if span.start_s else 0
+        return max(0, min(frames, self.frames_there - (before or 0)))
+
+    @property
+    def _duration_s(self) -> float | None:
+        return self.video.duration_s or self.duration_s
+
+    @property
+    def _shown(self) -> float | None:
+        rate, duration_s = self.video.avg_rate, self._duration_s
+        return None if duration_s is None or not rate else duration_s * float(rate)
 
 
-def probe(source: Path | BinaryIO, *, limits: Limits = DEFAULT_LIMITS) -> MediaInfo:
+def probe(source: Path | BinaryIO, *, limits: Limits = DEFAULT_LIMITS, allow_truncated: bool = False) -> MediaInfo:
     """Read the header and decode one picture (the display matrix and the true colour tags lie in it).
 
     A binary source must be seekable; it is left open, anywhere.
-    Raises NotAVideo, TruncatedMedia (the file ends before its header says), UnsupportedMedia (sound, but beyond the
-    limits or without a decoder), MediaError (unreadable).
+    Raises NotAVideo, TruncatedMedia (the file ends before its header says; with `allow_truncated` only where nothing
+    in it can be shown), UnsupportedMedia (sound, but beyond the limits or without a decoder), MediaError (unreadable).
     """
-    with translated(f"{name_of(source)} cannot be read"):
+    name = name_of(source)
+    with translated(f"{name} cannot be read"):
         missing = _check_whole(source)
     with _opened(source, limits, missing) as container:
-        video = video_stream(container, name_of(source))
+        video = video_stream(container, name)
+        try:
+            info = _describe(container, video, name, limits)
+        except NotAVideo as exc:
+            if not missing:
+                raise
+            raise TruncatedMedia(f"{name} breaks off within its first picture.", advice=_FETCH_AGAIN) from exc
         if missing:
-            raise TruncatedMedia(_shortfall_sentence(container, video, source, missing), advice=_FETCH_AGAIN)
-        return _describe(container, video, name_of(source), limits)
+            info = _broken_off(info, video, name, missing)
+    if info.shortfall and not allow_truncated:
+        raise TruncatedMedia(info.shortfall, advice=NOT_WHOLE)
+    return info
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:
@@ -121,10 +161,16 @@ def seconds(value: int | None, time_base: Fraction | None) -> float | None:
 
 def _check_whole(source: Path | BinaryIO) -> int:
     """Refuse an empty file; count the bytes that are missing from one that breaks off."""
-    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
-        if not file.seek(0, io.SEEK_END):
-            raise NotAVideo(f"{name_of(source)} is empty.")
-        return shortfall.missing_bytes(file)
+    if not isinstance(source, Path):
+        return _missing(source, name_of(source), _BOXES_FROM_AFAR)
+    with source.open("rb") as file:
+        return _missing(file, source.name, _BOXES_AT_HAND)
+
+
+def _missing(file: BinaryIO, name: str, boxes: int) -> int:
+    if not file.seek(0, io.SEEK_END):
+        raise NotAVideo(f"{name} is empty.")
+    return shortfall.missing_bytes(file, boxes)
 
 
 def _opened(source: Path | BinaryIO, limits: Limits, missing: int) -> InputContainer:
@@ -137,19 +183,28 @@ def _opened(source: Path | BinaryIO, limits: Limits, missing: int) -> InputConta
         raise TruncatedMedia(sentence, advice=_FETCH_AGAIN) from exc
 
 
-def _shortfall_sentence(container: InputContainer, video: VideoStream, source: Path | BinaryIO, missing: int) -> str:
-    """Say how much is there: in frames where the index tells, else in bytes."""
-    total = video.frames
-    if not total:
-        return f"{name_of(source)} breaks off {missing} bytes before its header says."
-    there = sum(entry.pos + entry.size <= container.size for entry in video.index_entries)
-    return f"{name_of(source)} breaks off: {there} frames of {total} are there."
+def _broken_off(info: MediaInfo, video: VideoStream, name: str, missing: int) -> MediaInfo:
+    """Say how much is there: in frames where the index or the bytes tell, else in bytes."""
+    size, total = info.size or 0, info.frames_estimate
+    if info.video.frames:
+        there = sum(entry.pos + entry.size <= size for entry in video.index_entries)
+        return replace(info, frames_there=there, shortfall=breaks_off(name, there, total))
+    if total and info.container == "mkv":  # states how long the whole is, where a fragmented mp4 may not
+        there = round(total * size / (size + missing))
+        return replace(info, frames_there=there, shortfall=breaks_off(name, there, total, "about "))
+    return replace(info, shortfall=f"{name} breaks off {missing} bytes before its header says.")
+
+
+def breaks_off(name: str, there: int, total: int | None, about: str = "") -> str:
+    """Say how many frames are there, and of how many if that is known."""
+    of = f" of {total}" if total and total >= there else ""
+    return f"{name} breaks off: {about}{there} frames{of} are there."
 
 
 def _describe(container: InputContainer, video: VideoStream, name: str, limits: Limits) -> MediaInfo:
     duration_s = None if container.duration is None else container.duration / av.time_base
     info = MediaInfo(
-        container=CONTAINERS[container.format.name.partition(",")[0]],
+        container=container_name(container),
         duration_s=duration_s,
         size=container.size if container.size >= 0 else None,
         video=_describe_video(video, duration_s, name, limits),
@@ -164,10 +219,10 @@ def _describe_video(video: VideoStream, duration_s: float | None, name: str, lim
     context = video.codec_context
     if context is None:
         raise UnsupportedMedia(f"{name} has video in a codec that this version cannot decode.")
-    if context.width * context.height > limits.max_pixels or not context.width * context.height:
-        raise UnsupportedMedia(
-            f"{name} claims pictures of {context.width}×{context.height}; up to {limits.max_pixels} pixels are taken."
-        )
+    if not 0 < context.width * context.height <= limits.max_pixels:
+        # libav itself turns down what is beyond its integers, and then reports no size at all.
+        claim = f"of {context.width}×{context.height}" if context.width else "of an impossible size"
+        raise UnsupportedMedia(f"{name} claims pictures {claim}; up to {limits.max_pixels} pixels are taken.")
     picture = _first_picture(video)
     if picture is None:
         raise NotAVideo(f"{name} has a {context.name} stream, but no picture in it can be decoded.")
@@ -183,12 +238,22 @@ def _describe_video(video: VideoStream, duration_s: float | None, name: str, lim
         avg_rate=video.average_rate or None,
         frames=video.frames or None,
         start_s=start_s,
-        duration_s=seconds(video.duration, video.time_base) or (duration_s and duration_s - start_s),
+        duration_s=seconds(video.duration, video.time_base) or _length_s(video, start_s, duration_s),
         colour=Colour.of(picture, pix_fmt),
         sar=video.sample_aspect_ratio or Fraction(1),
         rotation=picture.rotation,
         display_matrix=_display_matrix(picture),
     )
+
+
+def _length_s(video: VideoStream, start_s: float, file_s: float | None) -> float | None:
+    """Tell the length of a stream of mkv from its DURATION tag, which is where it ends; else from the file's."""
+    if file_s is None:
+        return None
+    clock = _CLOCK.fullmatch(video.metadata.get("DURATION", ""))
+    hours, minutes, rest = map(float, clock.groups()) if clock else (0.0, 0.0, 0.0)
+    tagged_s = 3600 * hours + 60 * minutes + rest
+    return (tagged_s if start_s < tagged_s < file_s else file_s) - start_s
 
 
 def _first_picture(video: VideoStream) -> VideoFrame | None:

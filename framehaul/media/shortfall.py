@@ -15,28 +15,24 @@ import io
 from typing import BinaryIO
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-_BOXES_THAT_BIND = {b"mdat", b"moov"}  # junk after the last box is common, and reads as a box of any size
-_MAX_BOXES = 64
+_BOXES_THAT_BIND = {b"mdat", b"moof", b"moov"}  # junk after the last box is common, and reads as a box of any size
 
 
-def missing_bytes(file: BinaryIO) -> int:
-    """Count the bytes that the header promises beyond the end of a seekable file; 0 where it promises none."""
+def missing_bytes(file: BinaryIO, boxes: int = 64) -> int:
+    """Count the bytes that the header promises beyond the end of a seekable file; 0 where it promises none.
+
+    Of an mp4 the first so many `boxes` are walked: a long fragmented file has thousands, each only promising itself.
+    """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    promised = _matroska_end(file) if file.read(4) == _EBML else _mp4_end(file, size)
+    promised = _matroska_end(file) if file.read(4) == _EBML else _mp4_end(file, size, boxes)
     return max(0, promised - size)
 
 
-def looks_like_mp4(file: BinaryIO) -> bool:
-    """Say whether the file opens with the box that opens every MP4."""
-    file.seek(4)
-    return file.read(4) == b"ftyp"
-
-
-def _mp4_end(file: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes, the first few: a long fragmented file has thousands, each only promising itself."""
+def _mp4_end(file: BinaryIO, size: int, boxes: int) -> int:
+    """Walk the top-level boxes."""
     position = 0
-    for _ in range(_MAX_BOXES):
+    for _ in range(boxes):
         file.seek(position)
         head = file.read(16)
         kind, length = head[4:8], int.from_bytes(head[:4], "big")

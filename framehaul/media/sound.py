@@ -1,60 +1,78 @@
-"""Carry a source's sound into another file, packet by packet: nothing is decoded and no time stamp is changed."""
+"""Carry a source's sound into another file, packet by packet: nothing is decoded, and times move by one amount."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
+import av
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 from av.packet import Packet
 
-from framehaul.errors import MediaError
+from framehaul.errors import MediaError, TruncatedMedia
 from framehaul.media.containers import Container
 from framehaul.media.gate import DEFAULT_LIMITS, Limits, open_media
+from framehaul.media.span import UNCUT, Cut
 
 # Other stream metadata (mkvmerge's statistics, vendor ids) tells of the old file.
 _KEPT_METADATA = ("language", "title", "handler_name")
+_STEP_BACK_S = 1  # streams of one moment lie about so far apart in a file
 
 
 class CopiedSound:
     """Read the audio streams of `source` a second time, beside the decoder, and mux them as the video advances.
 
     A second reader costs one more pass over a local file and keeps sound out of the picture queues.
+    Of a `cut`, those packets are taken that begin within it, and their times count from its origin.
     `left_behind` names the audio streams that `container` does not take. Call `join` once, then `mux_until`, then
-    `close`; always from one thread at a time.
+    `close`; always from one thread at a time. Raises TruncatedMedia where the file ends within a packet, unless
+    `allow_truncated` makes that the end of the sound.
     """
 
-    def __init__(self, source: Path, container: Container, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        source: Path,
+        container: Container,
+        *,
+        cut: Cut = UNCUT,
+        allow_truncated: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self.left_behind: tuple[str, ...] = ()
-        self.streams = 0
         self._name = source.name
         self._allowed = container.audio
-        self._input = open_media(source, limits)
+        self._cut = cut
+        self._allow_truncated = allow_truncated
+        self._input, self._packets = _wound(source, cut, limits)
         self._targets: dict[int, AudioStream] = {}
-        self._packets: Iterator[Packet[AudioStream]] = iter(())
+        self._unfinished: set[int] = set()
         self._next: Packet[AudioStream] | None = None
+
+    @property
+    def streams(self) -> int:
+        """Count the streams that are copied."""
+        return len(self._targets)
 
     def join(self, output: OutputContainer) -> None:
         """Add a stream to `output` for each one that it takes. Call before anything is muxed."""
-        taken = []
         for stream in self._input.streams.audio:
             if self._takes(output, stream):
                 self._targets[stream.index] = _like(output, stream)
-                taken.append(stream)
             else:
                 self.left_behind += (f"audio {_codec(stream)}",)
-        self.streams = len(taken)
-        if taken:
-            self._packets = self._input.demux(tuple(taken))
-            self._next = self._following()
+        self._unfinished = set(self._targets)
+        self._next = self._following()
 
     def mux_until(self, output: OutputContainer, time_s: Fraction | None) -> None:
-        """Mux every packet that is due by `time_s`; all that are left for None."""
-        while self._next is not None and (time_s is None or _due(self._next) <= time_s):
+        """Mux every packet that is due by `time_s` of the output; all that are left for None."""
+        while self._next is not None and (time_s is None or _due_s(self._next) - self._cut.origin_s <= time_s):
             packet, self._next = self._next, self._following()
+            self._shift(packet)
             packet.stream = self._targets[packet.stream_index]
             output.mux_one(packet)
 
@@ -69,13 +87,60 @@ class CopiedSound:
         return stream.codec_context is not None and stream.codec_context.codec.name in output.supported_codecs
 
     def _following(self) -> Packet[AudioStream] | None:
-        for packet in self._packets:
-            if not packet.size:  # PyAV's request to flush a decoder; nothing is decoded here
+        """Give the next packet of the cut."""
+        while self._unfinished and (packet := self._read()) is not None:
+            if packet.stream_index not in self._unfinished:
                 continue
-            if packet.dts is None and packet.pts is None:
-                raise MediaError(f"{self._name} has sound without time stamps.")
-            return packet
+            due_s = _due_s(packet)
+            if self._cut.is_beyond(due_s):
+                self._unfinished.remove(packet.stream_index)
+            elif not self._cut.is_before(due_s):
+                return packet
         return None
+
+    def _read(self) -> Packet[AudioStream] | None:
+        """Read on to the next packet with something in it; an empty one is PyAV's request to flush a decoder."""
+        try:
+            packet = next((packet for packet in self._packets if packet.size), None)
+        except FFmpegError:
+            if self._allow_truncated:
+                return None
+            raise
+        if packet is None:
+            return None
+        if packet.is_corrupt:  # libav's mark for one that the file ends within
+            if self._allow_truncated:
+                return None
+            raise TruncatedMedia(f"{self._name} breaks off within its sound.")
+        if packet.dts is None and packet.pts is None:
+            raise MediaError(f"{self._name} has sound without time stamps.")
+        return packet
+
+    def _shift(self, packet: Packet[AudioStream]) -> None:
+        origin = round(self._cut.origin_s / packet.time_base)
+        packet.pts = None if packet.pts is None else packet.pts - origin
+        packet.dts = None if packet.dts is None else packet.dts - origin
+
+
+def _wound(source: Path, cut: Cut, limits: Limits) -> tuple[InputContainer, Iterator[Packet[AudioStream]]]:
+    """Open the source where all sound of the cut lies ahead: a second before, further if need be, or the beginning."""
+    container = open_media(source, limits)
+    back_s = Fraction(_STEP_BACK_S)
+    first_s = Fraction(container.start_time or 0, av.time_base)
+    while cut.start_s is not None and container.streams.audio and cut.start_s - back_s > first_s:
+        try:
+            container.seek(int((cut.start_s - back_s) * av.time_base))
+            packets = container.demux(audio=tuple(range(len(container.streams.audio))))
+            found = next((packet for packet in packets if packet.size), None)
+        except FFmpegError:  # it cannot be sought
+            break
+        if found is not None and _has_time(found) and _due_s(found) <= cut.start_s:
+            return container, cast("Iterator[Packet[AudioStream]]", chain([found], packets))
+        back_s *= 2
+    if cut.start_s is not None:
+        container.close()
+        container = open_media(source, limits)
+    return container, container.demux(container.streams.audio)
 
 
 def _like(output: OutputContainer, stream: AudioStream) -> AudioStream:
@@ -90,6 +155,10 @@ def _codec(stream: AudioStream) -> str:
     return context.codec.canonical_name if context else "unknown"
 
 
-def _due(packet: Packet[AudioStream]) -> Fraction:
+def _has_time(packet: Packet[AudioStream]) -> bool:
+    return packet.dts is not None or packet.pts is not None
+
+
+def _due_s(packet: Packet[AudioStream]) -> Fraction:
     ticks = packet.pts if packet.dts is None else packet.dts
     return cast(int, ticks) * packet.time_base

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
@@ -55,8 +56,9 @@ class Pipeline(ABC, Generic[P]):
         try:
             return self.params_model.model_validate(dict(raw))
         except ValidationError as exc:
-            known = ", ".join(self.params_model.model_fields) or "none"
-            raise BadParams(f"{self.name}: {_sentence(exc)}.", advice=f"Known parameters: {known}.") from exc
+            known = list(self.params_model.model_fields)
+            advice = f"Known parameters: {', '.join(known) or 'none'}."
+            raise BadParams(f"{self.name}: {_sentence(exc, known)}", advice=advice) from exc
 
     def pack(self, params: P) -> tuple[P, tuple[Asset, ...]]:
         """Give the parameters as they travel (no path of this machine in them), and the files that travel with them.
@@ -149,10 +151,33 @@ class Runner(Protocol):
         """Make every output of the task; raise FramehaulError with its fate, leave no partial output."""
 
 
-def _sentence(exc: ValidationError) -> str:
+def _sentence(exc: ValidationError, known: Sequence[str]) -> str:
     parts = []
     for error in exc.errors():
         where = ".".join(str(step) for step in error["loc"])
-        message = error["msg"].removeprefix("Value error, ")  # pydantic's word for a sentence of ours
+        message = _message(error["type"], error["msg"], error["input"], error.get("ctx", {}))
+        if error["type"] == "extra_forbidden":
+            where, message = "", f"there is no parameter {where!r}{_nearest(where, known)}"
         parts.append(f"{where}: {message}" if where else message)
-    return "; ".join(parts)
+    said = "; ".join(parts)
+    return said if said.endswith("?") else f"{said}."
+
+
+def _message(kind: str, said: str, given: object, about: Mapping[str, object]) -> str:
+    """Put pydantic's words into plain ones, with what was given."""
+    match kind:
+        case "literal_error":
+            choices = str(about["expected"])
+            words = choices.split("'")[1::2]
+            return f"{given!r} is {'not' if len(words) == 1 else 'none of'} {choices}{_nearest(given, words)}"
+        case "bool_parsing" | "bool_type":
+            return f"true or false, not {given!r}"
+        case _ if kind.startswith(("greater_than", "less_than")):
+            return f"{said}, not {given}"
+        case _:
+            return said.removeprefix("Value error, ")  # pydantic's word for a sentence of ours
+
+
+def _nearest(meant: object, known: Sequence[str]) -> str:
+    near = get_close_matches(str(meant), known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -10,6 +10,7 @@ from typing import Any
 import framehaul.pipelines as folder
 from framehaul.errors import BadParams
 from framehaul.pipelines.base import Pipeline, Runner
+from framehaul.pipelines.waiting import wait_asleep
 
 
 def pipeline_names() -> list[str]:
@@ -28,6 +29,7 @@ def load_pipeline(name: str) -> Pipeline[Any]:
 def load_runner(name: str) -> Runner:
     """Give a pipeline's heavy half: a fresh `RUNNER()` of its run.py. Only the agent's worker calls this."""
     _check(name)
+    wait_asleep()
     runner: Runner = importlib.import_module(f"{folder.__name__}.{name}.run").RUNNER()
     return runner
 

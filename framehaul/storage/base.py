@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -100,3 +101,15 @@ def open_store(uri: Uri) -> Store:
             store: Store = found.open_store(uri)
             return store
     raise BadUri(f"This version has no store for {uri.scheme}:// addresses yet.", advice=f"Asked for: {uri}")
+
+
+@contextmanager
+def opened_store(uri: Uri) -> Iterator[Store]:
+    """Load a store for a while; the connections of one that keeps any are closed at the end."""
+    store = open_store(uri)
+    try:
+        yield store
+    finally:
+        close = getattr(store, "close", None)
+        if close is not None:
+            close()

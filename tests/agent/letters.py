@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from framehaul.contract.grants import GrantSet, HttpGet, InputGrant, OutputGrant, RelayIn, RelayOut
@@ -61,3 +62,19 @@ def grants(
 def reading(url: str, expires_at: float | None = None) -> HttpGet:
     """Grant reading one address."""
     return HttpGet.model_validate({"url": url, "expires_at": expires_at})
+
+
+def enhancement(job_id: str, source: Path, **changes: Any) -> JobSpec:
+    """Order the enlargement of one real video, coded fast and without loss."""
+    params: dict[str, Any] = {"preset": "ultrafast", "crf": 0}
+    fields: dict[str, Any] = {
+        "pipeline": "enhance",
+        "pipeline_digest": load_pipeline("enhance").card().digest(),
+        "params": params,
+        "params_digest": params_digest("enhance", params, None),
+        "outputs": (OutputSlot(slot="result", name=f"{job_id}{source.suffix}"),),
+        "manifest_name": manifest_name(f"{job_id}{source.suffix}"),
+    }
+    spec = order(job_id, source.read_bytes(), **(fields | changes))
+    pinned = tuple(entry.model_copy(update={"name": source.name}) for entry in spec.inputs)
+    return spec.model_copy(update={"inputs": pinned})

@@ -46,6 +46,40 @@ async def test_offset_beyond_the_end_tells_the_end(inside: Inside) -> None:
     assert (reply.content, reply.headers[NEXT_OFFSET_HEADER]) == (b"", str(end))
 
 
+async def test_reader_of_an_earlier_attempt_finds_the_new_story(inside: Inside) -> None:
+    """An offset of a longer, earlier log is answered at once with a smaller one; from 0 on the new story is read."""
+    await inside.caller.put_job(order())
+    await inside.caller.put_grants(grants(order()))
+    await inside.caller.delete("job-1")
+    await inside.caller.until("job-1", "stopped")
+    old = int((await inside.caller.log("job-1")).headers[NEXT_OFFSET_HEADER])
+    await inside.caller.put_job(order(attempt=2))
+    await inside.caller.until("job-1", "fetching")
+
+    lost = await inside.caller.log("job-1", offset=old, wait=30)
+
+    assert lost.content == b""
+    assert int(lost.headers[NEXT_OFFSET_HEADER]) < old
+    again = await inside.caller.log("job-1", offset=0, wait=30)
+    assert "attempt 2" in again.text.splitlines()[0]
+
+
+async def test_reader_that_breaks_off_anywhere_reads_each_byte_once(inside: Inside) -> None:
+    """Whatever part of each answer arrives, the next offset is what was read: together they are the log."""
+    await inside.caller.ship(order())
+    await inside.caller.pick_up("job-1")
+    whole = (await inside.caller.log("job-1")).content
+
+    read = b""
+    while len(read) < len(whole):
+        answer = (await inside.caller.log("job-1", offset=len(read), wait=30)).content
+        read += answer[: 1 + len(answer) // 2]  # and here the connection breaks
+
+    assert read == whole
+    end = await inside.caller.log("job-1", offset=len(read), wait=30)
+    assert (end.content, end.headers[NEXT_OFFSET_HEADER]) == (b"", str(len(whole)))
+
+
 async def test_long_poll_wakes_when_there_is_more(inside: Inside) -> None:
     """A reader at the end gets the next line when it is written, though the clock stands still."""
     await inside.caller.put_job(order())
@@ -96,7 +130,15 @@ async def test_removed_job_wakes_its_readers(inside: Inside) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"offset": -1}, {"offset": "x"}, {"offset": 1 << 70}, {"wait": 31}, {"wait": "nan"}, {"stream": "../spec.json"}],
+    [
+        {"offset": -1},
+        {"offset": "x"},
+        {"offset": 1 << 70},
+        {"wait": 31},
+        {"wait": "nan"},
+        {"stream": "../spec.json"},
+        {"ofset": 5},
+    ],
 )
 async def test_odd_questions_are_refused(inside: Inside, query: dict[str, object]) -> None:
     """Offsets, waits and streams that make no sense are a problem, not a guess."""

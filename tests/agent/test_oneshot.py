@@ -12,15 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from agent.oneshot import STATE_FOLDER, OneShot, ProgressLine, describe, order_from
+from agent.oneshot import STATE_FOLDER, OneShot, ProgressLine, describe, grants_for, order_from
 from framehaul.clock import CLOCK_URL
+from framehaul.contract.grants import FileIn
 from framehaul.contract.states import AttemptState
 from framehaul.contract.status import JobStatus
 from framehaul.errors import BadParams
+from framehaul.media.probe import probe
+from framehaul.pipelines.enhance.weights import DEFAULT_WEIGHTS
 from tests.agent.letters import MOVIE
 from tests.agent.patience import eventually
 from tests.agent.served import ROOT, run_agent
 from tests.emulators.clock import ClockServer
+from tests.media.clips import TICKS_24, scene, write_pictures
 
 
 @pytest.fixture
@@ -54,7 +58,13 @@ def test_result_and_manifest_lie_beside_each_other(clip: Path, tmp_path: Path) -
         (["--pipeline", "copy"], "copy does not take 0 inputs."),
         (["--pipeline", "copy", "--input", "{clip}", "--param", "speed=1"], "Known parameters: rate_bytes_s."),
         (["--pipeline", "copy", "--input", "{clip}", "--param", "speed"], "Not a parameter: 'speed'."),
-        (["--pipeline", "copy", "--input", "{clip}", "--mode", "fast"], "mode: Extra inputs are not permitted"),
+        (["--input", "{clip}", "--scale", "9"], "scale: a number from 1 to 8, such as 2 or 1.5, not 9."),
+        (["--input", "{clip}", "--model", "{clip}"], "clip.mp4 is no weight file, or a damaged one"),
+        (["--input", "{clip}", "--model", "5"], "There is no weight file at"),
+        (["--input", "{clip}", "--start", "1:30", "--end", "9"], "end (9 s) must lie after start (90 s)."),
+        (["--input", "{clip}", "--preset", "hihg"], "Did you mean 'high'? It has low, balanced, high."),
+        (["--pipeline", "copy", "--input", "{clip}", "--preset", "low"], "copy has no preset 'low'. It has none."),
+        (["--pipeline", "copy", "--input", "{clip}", "--mode", "fast"], "there is no parameter 'mode'"),
     ],
 )
 def test_wrong_words_are_usage(clip: Path, tmp_path: Path, words: list[str], sentence: str) -> None:
@@ -110,9 +120,62 @@ async def test_interrupted_job_goes_on(clip: Path, tmp_path: Path, worker_clock:
 
 def test_values_are_read_as_json_where_they_are(clip: Path, tmp_path: Path) -> None:
     """`scale=2` is a number and `preset=slow` a word, as everyone means them."""
-    told = OneShot("enhance", (clip,), tmp_path, ("scale=2", "preset=slow", "mode=upscale"))
+    told = OneShot("enhance", (clip,), tmp_path, ("scale=2.5", "preset=slow", "sample=2s", "allow_truncated=true"))
 
-    assert order_from(told, 1.8e9).params == {"scale": 2, "preset": "slow", "mode": "upscale"}
+    params = order_from(told, 1.8e9).spec.params
+
+    assert (params["scale"], params["preset"], params["sample"], params["allow_truncated"]) == (2.5, "slow", 2, True)
+
+
+def test_parameters_win_over_the_preset(clip: Path, tmp_path: Path) -> None:
+    """`--preset low --param crf=20` is low with another quality."""
+    params = order_from(OneShot("enhance", (clip,), tmp_path, ("crf=20",), "low"), 1.8e9).spec.params
+
+    assert (params["crf"], params["preset"]) == (20, "veryfast")
+
+
+def test_weight_file_is_an_input_of_its_own(clip: Path, tmp_path: Path) -> None:
+    """The order pins it and has no path; the grants say where it lies; the video's slot keeps its name."""
+    told = OneShot("enhance", (clip,), tmp_path, (f"model={json.dumps(str(DEFAULT_WEIGHTS))}",))
+
+    order = order_from(told, 1.8e9)
+    grants = grants_for(order.spec, order.sources, tmp_path)
+
+    assert [(entry.slot, entry.name) for entry in order.spec.inputs] == [("source", "clip.mp4"), ("model", "x2.pth")]
+    assert str(DEFAULT_WEIGHTS.parent) not in order.spec.model_dump_json()
+    assert grants.inputs["model"] == FileIn(path=str(DEFAULT_WEIGHTS))
+
+
+def test_every_option_reaches_the_result(tmp_path: Path) -> None:
+    """A person's network, a factor between, a part, a preset: the video and its manifest show each of them."""
+    video = tmp_path / "two words.mkv"
+    write_pictures(video, [scene(32, 20, index) for index in range(24)], TICKS_24)
+    output = tmp_path / "out"
+    options = ["--model", str(DEFAULT_WEIGHTS), "--scale", "1.5", "--start", "0:00.5", "--end", "750ms"]
+
+    done = run_agent("run", *options, "--preset", "low", "--input", str(video), "--output", str(output))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    result, manifest = (Path(line) for line in done.stdout.splitlines()[-2:])
+    media, told = probe(result), json.loads(manifest.read_text())
+    assert (media.video.width, media.video.height, told["details"]["frames_out"]) == (48, 30, 6)
+    assert told["details"]["span"] == {"start_s": 0.5, "end_s": 0.75}
+    assert (told["params"]["crf"], told["environment"]["network"]) == (23, "x2")
+
+
+def test_broken_video_is_done_only_when_asked(tmp_path: Path) -> None:
+    """Without --allow-truncated it is code 1 and a sentence; with it, a result, and the sentence in its manifest."""
+    video = tmp_path / "clip.mkv"
+    write_pictures(video, [scene(32, 20, index) for index in range(24)], TICKS_24)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
+    words = ["run", "--input", str(video), "--output", str(tmp_path / "out")]
+
+    refused, done = run_agent(*words), run_agent(*words, "--allow-truncated")
+
+    assert (refused.returncode, done.returncode) == (1, 0)
+    assert "clip.mkv breaks off" in refused.stderr
+    told = json.loads(Path(done.stdout.splitlines()[-1]).read_text())
+    assert "clip.mkv breaks off" in told["details"]["shortfall"]
 
 
 def test_same_command_is_the_same_job(clip: Path, tmp_path: Path) -> None:
@@ -122,7 +185,7 @@ def test_same_command_is_the_same_job(clip: Path, tmp_path: Path) -> None:
     first, later = order_from(told, 1.8e9), order_from(told, 1.9e9)
     other = order_from(OneShot("copy", (clip,), tmp_path, ("rate_bytes_s=6",)), 1.8e9)
 
-    assert first.job_id == later.job_id != other.job_id
+    assert first.spec.job_id == later.spec.job_id != other.spec.job_id
 
 
 def test_two_inputs_are_too_many_for_a_copy(clip: Path, tmp_path: Path) -> None:

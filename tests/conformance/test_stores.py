@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,6 +145,20 @@ def test_a_listing_is_a_stream(subject: Subject) -> None:
 
 
 # stat
+
+
+@every_store
+def test_an_object_s_date_is_known_and_the_same_in_a_listing(subject: Subject) -> None:
+    """In seconds since the epoch, so that what is older than a moment can be left out without reading it."""
+    before = time.time()
+    uri = subject.seeded("clip.mp4", FIFTEEN)
+
+    (entry,) = subject.store.list(uri)
+    found = subject.store.stat(uri).modified
+
+    assert found is not None
+    assert entry.modified == found
+    assert before - 2 <= found <= time.time() + 1  # HTTP counts whole seconds
 
 
 @every_store

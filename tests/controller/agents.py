@@ -62,6 +62,8 @@ class Order:
         self.outputs: dict[str, bytes] = {}
         self.receipt: Receipt | None = None
         self.fetched: set[str] = set()
+        # What each log holds so far.
+        self.logs = {name: f"{name} of attempt {spec.attempt}\n".encode() for name in routes.LOG_STREAMS}
 
     @property
     def complete(self) -> bool:
@@ -239,7 +241,7 @@ class AgentDouble:
         return told(order.view(self._clock.now()))
 
     def _log(self, request: httpx.Request, order: Order) -> httpx.Response:
-        text = f"{request.url.params['stream']} of attempt {order.spec.attempt}\n".encode()
+        text = order.logs[request.url.params["stream"]]
         offset = int(request.url.params["offset"])
         return httpx.Response(200, content=text[offset:], headers={routes.NEXT_OFFSET_HEADER: str(len(text))})
 

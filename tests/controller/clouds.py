@@ -64,6 +64,7 @@ class Cloud:
     """A provider. Its machines are named in the order of their price."""
 
     remote = True
+    runs_here = True
     exclusive = False
 
     def __init__(self, clock: Clock, agents: Agents, machines: Sequence[str] = ("m1",)) -> None:

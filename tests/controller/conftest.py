@@ -17,6 +17,7 @@ from tests.controller.folders import Folder
 from tests.controller.hosts import Host
 from tests.controller.hours import Hours, SameThread
 from tests.controller.sites import Site
+from tests.controller.typist import Typist
 from tests.controller.yards import Yard
 
 
@@ -86,3 +87,12 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     yield opened
     for instance in await opened.provider().instances():
         await opened.provider().destroy(instance.ref)
+
+
+@pytest.fixture
+def typist(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Typist:
+    """A person at a keyboard, in a folder of their own."""
+    home = tmp_path / "laptop"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    return Typist(home, capsys)

@@ -9,6 +9,7 @@ from typing import Any
 from controller.desk import Desk
 from controller.ledger import Batch, Job, Lease, Ledger
 from controller.ledger.rows import WishWord
+from controller.overview import Overview
 from controller.state import StateFolder
 from framehaul.clock import Clock
 from framehaul.contract.lease_secret import LeaseSecret
@@ -41,6 +42,7 @@ class Listener:
         self.leases: list[tuple[str, str]] = []
         self.jobs: list[tuple[str, str]] = []
         self.transfers: list[tuple[str, int, int | None]] = []
+        self.overviews: list[Overview] = []
         # Who wants to act in the moment in which bytes pass through the laptop, or a job moves.
         self.when_passing: Callable[[str], None] = lambda what: None
         self.when_moved: Callable[[Job], None] = lambda job: None
@@ -65,6 +67,10 @@ class Listener:
         """Remember how far it got."""
         self.transfers.append((what, done, total))
         self.when_passing(what)
+
+    def on_overview(self, overview: Overview) -> None:
+        """Remember how the whole stood."""
+        self.overviews.append(overview)
 
 
 def open_desk(folder: Path, clock: Clock) -> Desk:

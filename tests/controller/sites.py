@@ -23,7 +23,7 @@ class Site:
     def __init__(self, folder: Path, desk: Desk, cloud: Cloud, clock: Hours, agents: Agents) -> None:
         self.desk, self.cloud, self.clock = desk, cloud, clock
         self.inputs, self.outputs = folder / "in", folder / "out"
-        self._agents = agents
+        self.agents = agents
         self._running: asyncio.Task[None] | None = None
 
     def plan(self, *names: str, **settings: Any) -> Batch:
@@ -44,7 +44,7 @@ class Site:
 
     def engine(self, desk: Desk | None = None) -> Engine:
         """Make an engine; each is a fresh process as far as it knows."""
-        return Engine(desk or self.desk, lambda name: self.cloud, self._agents.open_channel)
+        return Engine(desk or self.desk, lambda name: self.cloud, self.agents.open_channel)
 
     def start(self) -> asyncio.Task[None]:
         """Let an engine begin."""

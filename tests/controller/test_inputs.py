@@ -7,8 +7,9 @@ import os
 import pytest
 
 from controller.demo import SAMPLE
+from controller.terminal.words import plain
 from framehaul.errors import BadParams, InputError
-from tests.controller.folders import Folder, names, refusals
+from tests.controller.folders import Folder, names, outputs, refusals
 
 # -- what is no input ------------------------------------------------------------------------------------------------
 
@@ -64,7 +65,7 @@ def test_an_input_that_cannot_be_worked_on_is_refused_with_a_sentence(folder: Fo
     folder.write("empty.mp4", b"")
     folder.write("text.mp4", b"This is no video, whatever it is called. " * 100)
     folder.write("cut.mp4", SAMPLE.read_bytes()[:5000])
-    folder.write("odd.webm", SAMPLE)
+    folder.write("odd.avi", SAMPLE)
     folder.write("noise.mkv", os.urandom(4096))
 
     plan = folder.plan_videos()
@@ -74,7 +75,7 @@ def test_an_input_that_cannot_be_worked_on_is_refused_with_a_sentence(folder: Fo
     assert told["empty.mp4"] == "empty.mp4 is empty (0 bytes)."
     assert told["text.mp4"].startswith("text.mp4 is not a")
     assert "breaks off" in told["cut.mp4"]
-    assert told["odd.webm"] == "odd.webm: this version reads .mp4, .m4v, .mkv, not .webm."
+    assert told["odd.avi"].startswith("odd.avi: this version reads .mp4, ")
     assert "noise.mkv" in told["noise.mkv"]
     assert all(sentence.endswith(".") and str(folder.root) not in sentence for sentence in told.values())
 
@@ -95,6 +96,51 @@ def test_a_name_that_could_lie_to_a_terminal_is_refused(folder: Folder, name: st
     assert refusal.why
     assert refusal.why.isprintable()
     assert refusal.uri.isprintable()
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=["newline", "ansi", "bell", "not-utf8"])
+def test_a_folder_whose_name_could_lie_is_refused_with_what_lies_in_it(folder: Folder, name: str) -> None:
+    """Its name would become a folder of the results."""
+    folder.write(f"{name}/a.mp4")
+    folder.write("good.mp4", b"good bytes")
+
+    plan = folder.plan()
+
+    assert names(plan) == ["good.mp4"]
+    assert all(refusal.why.isprintable() and refusal.uri.isprintable() for refusal in plan.refused)
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=["newline", "ansi", "bell", "not-utf8"])
+def test_a_wrong_name_is_told_without_obeying_it(folder: Folder, name: str) -> None:
+    """What ends on a terminal has passed through `plain`."""
+    folder.write("a.mp4")
+
+    with pytest.raises(InputError, match=r"Nothing (lies at|fits the pattern)") as told:
+        folder.plan(folder.inputs / name)
+
+    assert plain(str(told.value)).isprintable()
+
+
+FRIENDLY = [
+    "with space.mp4",
+    'quote\'s "double".mp4',
+    "Кошка на крыше.mp4",
+    "100%.mp4",
+    "a?#&=.mp4",
+    "🎬.mp4",
+    "-rf.mp4",
+]
+
+
+def test_names_of_all_kinds_are_planned(folder: Folder) -> None:
+    """Found in a folder or named outright; the result is called after them."""
+    for name in FRIENDLY:
+        folder.write(name, name.encode())
+
+    assert sorted(names(folder.plan())) == sorted(FRIENDLY)
+    plan = folder.plan(*(folder.inputs / name for name in FRIENDLY))
+    assert names(plan) == FRIENDLY
+    assert all(out.startswith(name.removesuffix(".mp4")) for out, name in zip(outputs(plan), FRIENDLY, strict=True))
 
 
 def test_a_file_that_cannot_be_read_does_not_stop_the_others(folder: Folder) -> None:
@@ -130,5 +176,5 @@ def test_a_folder_without_any_video_says_what_was_looked_for(folder: Folder) -> 
 
 def test_parameters_are_judged_before_anything_is_read(folder: Folder) -> None:
     """Also where there is no input at all."""
-    with pytest.raises(BadParams, match="scale"):
-        folder.plan_videos(folder.inputs / "missing.mp4", params={"scale": 3})
+    with pytest.raises(BadParams, match="crf"):
+        folder.plan_videos(folder.inputs / "missing.mp4", params={"crf": 99})

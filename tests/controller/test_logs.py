@@ -9,25 +9,42 @@ import pytest
 
 from controller.desk import Desk
 from controller.errors import ConfigError
-from controller.logs import find_job, follow
+from controller.keepsakes import kept_log
+from controller.logs import LogReader, find_jobs
 from framehaul.contract.states import JobState
+from tests.controller.agents import Agents
 from tests.controller.clouds import Cloud
 from tests.controller.desks import SPEC, a_batch, a_job_row, a_lease
 from tests.controller.hours import Hours, ended, everybody_waits
 
 
-def keep(desk: Desk, text: bytes, stream: str = "progress") -> Path:
+def keep(desk: Desk, text: bytes, stream: str = "progress", attempt: int = 1) -> Path:
     """Keep a log as a finished shipment does."""
-    path = desk.state.logs("b-1-00001") / f"{stream}.log"
+    path = kept_log(desk.state, "b-1-00001", attempt, stream)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text)
     return path
 
 
-async def read(desk: Desk, cloud: Cloud, *, stream: str = "progress", keep_on: bool = False) -> bytes:
+async def read(
+    desk: Desk,
+    cloud: Cloud,
+    *,
+    stream: str = "progress",
+    keep_on: bool = False,
+    offset: int = 0,
+    attempt: int | None = None,
+    agents: Agents | None = None,
+) -> bytes:
     """Read a log to its end."""
-    job = desk.ledger.job("b-1-00001")
-    return b"".join([piece async for piece in follow(desk, cloud, job, stream, keep_on=keep_on)])
+    pieces = reader(desk, cloud, stream, agents).follow(keep_on=keep_on, offset=offset, attempt=attempt)
+    return b"".join([piece.data async for piece in pieces])
+
+
+def reader(desk: Desk, cloud: Cloud, stream: str = "progress", agents: Agents | None = None) -> LogReader:
+    """Read the only job's log, from machines in memory where there are any."""
+    open_channel = (agents or Agents()).open_channel
+    return LogReader(desk, cloud, desk.ledger.job("b-1-00001"), stream, open_channel)
 
 
 @pytest.mark.parametrize("text", ["b-1-00002", "00002", "2", "clip2.mp4"])
@@ -35,29 +52,31 @@ def test_a_job_is_found_by_what_a_person_calls_it(desk: Desk, text: str) -> None
     """Its id, the end of it, its input's name."""
     desk.ledger.add_batch(a_batch(), [a_job_row(number=1), a_job_row(number=2)])
 
-    assert find_job(desk.ledger, text).id == "b-1-00002"
+    assert find_jobs(desk.ledger, text)[-1].id == "b-1-00002"
 
 
-def test_of_several_the_latest_is_meant(desk: Desk) -> None:
-    """A file that was worked on twice."""
+def test_of_several_the_latest_comes_last(desk: Desk) -> None:
+    """A file that was worked on twice: whoever asks can be told of both."""
     for number in (1, 2):
         desk.ledger.add_batch(a_batch(f"b-{number}", created_at=number), [a_job_row(f"b-{number}", created_at=number)])
 
-    assert find_job(desk.ledger, "clip1.mp4").id == "b-2-00001"
+    assert [job.id for job in find_jobs(desk.ledger, "clip1.mp4")] == ["b-1-00001", "b-2-00001"]
 
 
 def test_a_job_that_is_unknown_is_a_mistake_of_the_command(desk: Desk) -> None:
-    """It says where the names can be seen."""
-    with pytest.raises(ConfigError, match=r"knows no job 'clip9\.mp4'") as told:
-        find_job(desk.ledger, "clip9.mp4")
+    """It says where the names can be seen, and which comes nearest."""
+    desk.ledger.add_batch(a_batch(), [a_job_row()])
 
-    assert "framehaul ps" in told.value.advice
+    with pytest.raises(ConfigError, match=r"knows no job 'clip9\.mp4'") as told:
+        find_jobs(desk.ledger, "clip9.mp4")
+
+    assert told.value.advice == "Did you mean clip1.mp4? List them: framehaul ps --all."
 
 
 @pytest.mark.parametrize("keep_on", [False, True])
 async def test_the_copy_is_read_when_the_machine_is_gone(desk: Desk, cloud: Cloud, keep_on: bool) -> None:
     """The stream that was asked for, whole, once; following it ends there."""
-    desk.ledger.add_batch(a_batch(), [a_job_row(state=JobState.PUBLISHED)])
+    desk.ledger.add_batch(a_batch(), [a_job_row(state=JobState.PUBLISHED, attempt=1)])
     keep(desk, b"one\ntwo\n")
     keep(desk, b"printed\n", "stdout")
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from controller.demo import SAMPLE
 from controller.ledger.rows import WishWord
-from controller.planning import plan_as_json, write_batch
+from controller.planning import plan_as_json, priced, write_batch
+from controller.providers.base import Offer
 from framehaul.contract.states import JobReason, JobState
 from tests.controller.desks import HOUR
-from tests.controller.folders import Folder, names, outputs
+from tests.controller.folders import Folder, names, outputs, refusals
+from tests.media.clips import ffmpeg
 
 # -- done before -----------------------------------------------------------------------------------------------------
 
@@ -188,6 +192,16 @@ def test_a_retry_would_make_the_same_names(folder: Folder) -> None:
     assert job.manifest_name == "a_result_20270115_080000.mp4.manifest.json"
 
 
+def test_results_whose_names_differ_in_capitals_alone_are_numbered(folder: Folder) -> None:
+    """The disk that they are copied to may not know the difference; nor that of two spellings of an accent."""
+    for number, name in enumerate(("clip.mp4", "CLIP.mp4", "caf\u00e9.mp4", "cafe\u0301.mp4")):
+        folder.write(name, f"bytes {number}".encode())
+
+    found = [unicodedata.normalize("NFC", name).casefold() for name in outputs(folder.plan())]
+
+    assert len(set(found)) == len(found) == 4
+
+
 # -- what it takes ---------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +236,61 @@ def test_time_is_unknown_until_something_was_done_and_then_goes_by_the_work(fold
 
     assert folder.plan(folder.inputs / "b.mp4").seconds == pytest.approx(12.0)
     assert folder.plan(folder.inputs / "b.mp4", provider="elsewhere").seconds is None
+
+
+def test_the_price_is_the_time_on_the_cheapest_machine(folder: Folder) -> None:
+    """Nothing here; unknown while the time is, or where nothing is offered."""
+    folder.write("a.mp4")
+    unknown = folder.plan()
+    known = replace(unknown, seconds=1800.0)
+    here = Offer("this-machine", "this-machine", "this machine", 0.0)
+    dear, cheap = (replace(here, dollars_per_hour=price) for price in (0.9, 0.4))
+
+    assert (unknown.dollars, priced(unknown, [here]).dollars, priced(unknown, [cheap]).dollars) == (None, 0.0, None)
+    assert priced(known, [dear, cheap]).dollars == pytest.approx(0.2)
+    assert priced(known, []).dollars is None
+    assert plan_as_json(priced(known, [here]))["dollars"] == 0.0
+
+
+def test_each_job_s_time_is_known_once_one_was_done(folder: Folder) -> None:
+    """In the plan, for machines, and in the ledger."""
+    folder.write("a.mp4", b"x" * 1000)
+    batch_id = folder.write_down(folder.plan())
+    folder.desk.ledger.note_job(f"{batch_id}-00001", figures={"work": 1e-6, "seconds": 4.0})
+    folder.desk.ledger.close_batch(batch_id)
+    folder.write("b.mp4", b"y" * 3000)
+
+    plan = folder.plan(folder.inputs / "b.mp4")
+    again = folder.write_down(plan)
+
+    assert plan.seconds_of(plan.jobs[0]) == pytest.approx(12.0)
+    assert plan_as_json(plan)["jobs"][0]["estimate"]["seconds"] == pytest.approx(12.0)
+    assert folder.desk.ledger.jobs(batch_id=again)[0].figures["estimate_s"] == pytest.approx(12.0)
+
+
+def test_a_machine_must_have_what_any_of_the_jobs_needs(folder: Folder) -> None:
+    """The most demanding job decides."""
+    folder.write("a.mp4", SAMPLE)
+    plan = folder.plan_videos()
+
+    assert (plan.needs.gpu, plan.needs.disk_gb) == (plan.jobs[0].needs.gpu, plan.disk_gb)
+    assert (plan.needs.vram_gb, plan.needs.memory_gb) == (plan.jobs[0].needs.vram_gb, plan.jobs[0].needs.memory_gb)
+
+
+def test_a_clip_that_breaks_off_is_planned_where_the_pipeline_takes_it(folder: Folder, ffmpeg_program: str) -> None:
+    """And how much of it is there is told; otherwise it is refused."""
+    # With its index at the front, as the web likes it, a clip can be read as far as it goes.
+    whole = folder.root / "whole.mp4"
+    ffmpeg(ffmpeg_program, "-i", SAMPLE, "-c", "copy", "-movflags", "faststart", whole)
+    folder.write("cut.mp4", whole.read_bytes()[: whole.stat().st_size * 3 // 4])
+
+    refused, taken = folder.plan_videos(), folder.plan_videos(params={"allow_truncated": True})
+
+    assert "breaks off" in refusals(refused)["cut.mp4"]
+    (job,) = taken.jobs
+    assert job.media is not None
+    assert "breaks off" in job.media.shortfall
+    assert plan_as_json(taken)["jobs"][0]["video"]["shortfall"] == job.media.shortfall
 
 
 def test_a_video_s_frames_and_size_are_known_before_anything_is_rented(folder: Folder) -> None:

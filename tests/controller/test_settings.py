@@ -76,7 +76,7 @@ def test_an_empty_file_says_nothing(tmp_path: Path, text: str) -> None:
         ("piepline: copy\n", "there is no setting 'piepline' (did you mean pipeline?)"),
         ("max_instance: 2\n", "there is no setting 'max_instance' (did you mean max_instances?)"),
         ("provder: vast\n", "there is no setting 'provder' (did you mean provider?)"),
-        ("colour: red\n", "there is no setting 'colour' (known: inputs, to, provider, "),
+        ("colour: red\n", "there is no setting 'colour' (known: inputs, include, exclude, "),
         ("1: red\n", "there is no setting '1' (known: "),
     ],
 )

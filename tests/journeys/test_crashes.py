@@ -47,7 +47,7 @@ def test_a_killed_worker_fails_its_job_with_the_reason_and_the_next_job_runs(per
     assert failed.state is JobState.EXCLUDED
     assert "worker-died" in failed.message
     assert "SIGKILL" in failed.message
-    assert "worker-died" in ended.text
+    assert "the worker died: " in ended.text
     assert done.state is JobState.PUBLISHED
     assert len(person.leases()) == 1, "the agent answered on: no second machine was needed"
     assert not list(person.out.glob("a_result_*"))

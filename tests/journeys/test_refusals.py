@@ -26,7 +26,7 @@ Blob = Callable[[str, int], Path]
         (["run", "x.bin", "--pipeline", "enhanse"], "Did you mean 'enhance'?"),
         (["run", "x.bin", "--provider", "locall"], "Did you mean 'local'?"),
         (["run", "x.bin", "--mode", "interp"], "is not in this version yet"),
-        (["run", "x.bin", "--scale", "3"], "enlarges 2 times, not 3"),
+        (["run", "x.bin", "--scale", "9"], "a number from 1 to 8"),
         (["run", "x.bin", "--param", "crf"], "is no name=value"),
         (["run", "x.bin", "--param", "crt=3"], "Known parameters: mode, scale, crf, preset"),
         (["run", "x.bin", "--pipeline", "copy", "--param", "rate_bytes_s=fast"], "rate_bytes_s"),

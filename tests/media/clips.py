@@ -101,3 +101,54 @@ def ffmpeg(program: str, *arguments: str | Path) -> None:
     command = [program, "-nostdin", "-v", "error", "-y", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr
+
+
+# Open groups of pictures, B-frames and a key frame a second and a quarter apart: what makes a cut in the middle hard.
+_HARD_TO_CUT = ("-c:v", "libx264", "-preset", "veryfast", "-bf", "3", "-x264-params", "open-gop=1:keyint=30:scenecut=0")
+_VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "30")
+_CODING = {
+    ".mp4": (*_HARD_TO_CUT, "-c:a", "aac", "-movflags", "faststart"),
+    ".mov": (*_HARD_TO_CUT, "-c:a", "pcm_s16le", "-movflags", "faststart"),
+    ".mkv": (*_HARD_TO_CUT, "-c:a", "aac"),
+    ".webm": (*_VP9, "-c:a", "libopus"),
+}
+
+
+def film(program: str, path: Path, *extra: str, video_late_s: float = 0, sound_late_s: float = 0) -> Path:
+    """Write four seconds at 24 fps (96 pictures of 96×64) with sound, coded as its container usually is."""
+    ffmpeg(
+        program, "-itsoffset", str(video_late_s), "-f", "lavfi", "-i", "testsrc2=s=96x64:r=24:d=4",
+        "-itsoffset", str(sound_late_s), "-f", "lavfi", "-i", "sine=r=48000:d=4.1", "-pix_fmt", "yuv420p",
+        *_CODING[path.suffix], *extra, path,
+    )  # fmt: skip
+    return path
+
+
+def saturated(width: int, height: int, index: int = 0) -> Picture:
+    """Paint a moving picture with the spectrum of natural ones (amplitude falling with frequency), and garish."""
+    light, hue, vigour = (_natural(width, height, index, steep, seed) for seed, steep in enumerate((1.2, 1.6, 1.4)))
+    strength = np.clip(0.7 + 0.3 * vigour, 0, 1) / 2
+    phases = (0, 2 * np.pi / 3, 4 * np.pi / 3)
+    picture = np.stack([0.5 + 0.18 * light + strength * np.cos(2.4 * hue + phase) for phase in phases], axis=-1)
+    painted: Picture = np.clip(np.rint(255 * picture), 0, 255).astype(np.uint8)
+    return painted
+
+
+def _natural(width: int, height: int, index: int, steep: float, seed: int) -> NDArray[np.float64]:
+    wide = width + 64
+    noise = np.fft.rfft2(np.random.default_rng(seed).standard_normal((height, wide)))
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(wide)[None])
+    frequency[0, 0] = 1
+    field = np.fft.irfft2(noise / frequency**steep, s=(height, wide))
+    field = (field - field.mean()) / field.std()
+    shown: NDArray[np.float64] = field[:, 2 * index : 2 * index + width]
+    return shown
+
+
+def painted_by_ffmpeg(program: str, folder: Path, kind: str, size: tuple[int, int], count: int) -> list[Picture]:
+    """Let ffmpeg paint one of its test patterns, in RGB."""
+    path = folder / f"{kind}.mkv"
+    source = f"{kind}=s={size[0]}x{size[1]}:r=24:d={(count + 0.5) / 24}"
+    ffmpeg(program, "-f", "lavfi", "-i", source, "-frames:v", str(count), "-pix_fmt", "rgb24", "-c:v", "ffv1", path)
+    with av.open(path) as container:
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]

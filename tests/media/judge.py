@@ -45,16 +45,17 @@ class Judge:
         frames = self._ask(path, "-select_streams", "v:0", "-show_frames", "-show_entries", "frame=pts")["frames"]
         return [int(frame["pts"]) * base for frame in frames]
 
-    def picture_planes(self, path: Path, *, chroma: int = 2) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    def picture_planes(self, path: Path) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
         """Decode all of the video as it is coded, without conversion: (luma, both chroma planes) a picture."""
         video = self.video(path)
         width, height = video["width"], video["height"]
+        halved = "420" in video["pix_fmt"]
         command = [self.ffmpeg, "-v", "error", "-noautorotate", "-i", str(path), "-map", "0:v:0"]
         command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-"]
         raw = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)
         luma = width * height
-        pictures = raw.reshape(-1, luma + 2 * (luma // chroma**2))
-        return [(picture[:luma], picture[luma:]) for picture in pictures]
+        chroma = -(-width // 2) * -(-height // 2) if halved else luma
+        return [(picture[:luma], picture[luma:]) for picture in raw.reshape(-1, luma + 2 * chroma)]
 
     def _ask(self, path: Path, *what: str) -> dict[str, Any]:
         command = [self.ffprobe, "-v", "error", *what, "-of", "json", str(path)]

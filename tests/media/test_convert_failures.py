@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -35,38 +36,93 @@ def assert_fails_cleanly(
     return caught.value
 
 
-@pytest.mark.parametrize("at", [0, 12, 23], ids=["first", "middle", "last"])
-@pytest.mark.parametrize("batch", [1, 4])
-def test_a_failing_computation(clip: Path, at: int, batch: int) -> None:
-    """The computation's own error comes out unchanged, with its stage named."""
-    error = assert_fails_cleanly(clip, Failing(batch=batch, at=at), ArithmeticError, f"picture {at}")
-
-    assert error.__notes__ == ["raised in the compute stage"]
-
-
-@pytest.mark.parametrize("at", [0, 12, 23], ids=["first", "middle", "last"])
-def test_a_failing_decoder(tmp_path: Path, at: int) -> None:
-    """A damaged picture ends the conversion as TruncatedMedia."""
-    path = one_second(tmp_path / "clip.mp4", options={"crf": "18", "g": "1"})
-    with av.open(path) as container:
-        packet = [packet for packet in container.demux(video=0) if packet.size][at]
-        damaged = path.read_bytes().replace(bytes(packet), bytes(packet.size))
-    path.write_bytes(damaged)
-
-    # The probe decodes one picture; with every picture a key frame, a damaged first one leaves it the second.
-    error = assert_fails_cleanly(path, Enlarge(1), TruncatedMedia, r"clip.mp4 gave \d+ frames of 24")
-    assert error.__notes__ == ["raised in the decode stage"]
-
-
 @contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file of this process grow beyond `size` bytes: the nearest thing to a full disk."""
+def files_up_to(size: int | None) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes, a full disk at a chosen byte; None is as ever."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@dataclass
+class Watched(Enlarge):
+    """Tell when a picture was last computed: the last sign of life before an error."""
+
+    inner: Compute = field(default_factory=Enlarge)
+    last_s: float = 0.0
+
+    def output_size(self, width: int, height: int) -> tuple[int, int]:
+        """Give the inner one's."""
+        return self.inner.output_size(width, height)
+
+    def __call__(self, frames: Batch) -> Batch:
+        """Compute, and look at the clock."""
+        self.last_s = time.monotonic()
+        return self.inner(frames)
+
+
+def break_decoding(source: Path, at: int) -> tuple[Compute, int | None]:
+    """Damage the picture, as a bad block on a disk does."""
+    with av.open(source) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][at]
+        damaged = source.read_bytes().replace(bytes(packet), bytes(packet.size))
+    source.write_bytes(damaged)
+    return Enlarge(1), None
+
+
+def break_computing(source: Path, at: int) -> tuple[Compute, int | None]:
+    """Raise in the computation."""
+    return Failing(at=at), None
+
+
+def break_encoding(source: Path, at: int) -> tuple[Compute, int | None]:
+    """Let the disk be full within the picture: each is noise, and alike in size."""
+    noisy, measured = Noise(scale=16), source.with_name("measured.mp4")
+    convert(source, measured, noisy, encoder=IMMEDIATE)
+    return noisy, int((at + 0.25) * measured.stat().st_size / 24)
+
+
+IMMEDIATE = EncoderSettings(crf=0, preset="ultrafast", options=(("tune", "zerolatency"), ("g", "1")))
+STAGES: dict[str, tuple[Callable[[Path, int], tuple[Compute, int | None]], type[BaseException], str]] = {
+    "decode": (break_decoding, TruncatedMedia, r"clip.mp4 gave \d+ frames of 24"),
+    "compute": (break_computing, ArithmeticError, "picture {at}"),
+    "encode": (break_encoding, MediaError, "out.mp4 cannot be encoded after frame {at}: File too large"),
+}
+
+
+@pytest.mark.parametrize("at", [0, 12, 23], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_at_each_place(tmp_path: Path, stage: str, at: int) -> None:
+    """Within two seconds that stage's own error comes out, with its stage named; no thread and no file is left."""
+    source, target = one_second(tmp_path / "clip.mp4", options={"crf": "18", "g": "1", "bf": "0"}), tmp_path / "out.mp4"
+    harm, error, sentence = STAGES[stage]
+    inner, limit = harm(source, at)
+    compute = Watched(inner=inner)
+
+    with files_up_to(limit), pytest.raises(error, match=sentence.format(at=at)) as caught:
+        within(lambda: convert(source, target, compute, encoder=IMMEDIATE, queue_bytes=TIGHT))
+
+    assert time.monotonic() - (compute.last_s or time.monotonic()) < 2
+    assert caught.value.__notes__ == [f"raised in the {stage} stage"]
+    assert not list(tmp_path.glob("out*"))
+    assert threads_of_ours() == []
+
+
+@pytest.mark.parametrize("at", [0, 12, 23], ids=["first", "middle", "last"])
+def test_a_computation_that_fails_within_a_batch(clip: Path, at: int) -> None:
+    """The computation's own error comes out unchanged, whichever picture of the batch it was."""
+    assert_fails_cleanly(clip, Failing(batch=4, at=at), ArithmeticError, f"picture {at}")
+
+
+def test_a_disk_without_space(clip: Path) -> None:
+    """The system's own "no space" becomes a sentence with advice, and the part is gone."""
+    clip.with_name("out.mp4.part").symlink_to("/dev/full")
+
+    error = assert_fails_cleanly(clip, Noise(scale=24), MediaError, "out.mp4 cannot be .*no space left on the disk")
+    assert "Make room there" in str(error)
 
 
 @pytest.mark.parametrize("part", [0.3, 0.9, 0.999], ids=["early", "late", "index"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from framehaul.errors import MediaError, TruncatedMedia, UnsupportedMedia
 from framehaul.media.decode import Decoder, Frame
+from framehaul.media.probe import probe
 from tests.media.clips import MP4_BASE, TICKS_24, ffmpeg, one_second, scene, write_pictures
 from tests.media.judge import Judge, psnr_db
 
@@ -199,16 +201,20 @@ def test_a_file_that_vanishes_while_it_is_read_is_noticed(clip: Path) -> None:
             list(decoder)
 
 
-def test_a_long_fragmented_file_that_breaks_off_is_noticed_where_it_does(tmp_path: Path, ffmpeg_program: str) -> None:
-    """Its boxes are too many to be walked beforehand; the packet that the end goes through tells."""
+def test_a_long_fragmented_file_that_breaks_off_is_noticed(tmp_path: Path, ffmpeg_program: str) -> None:
+    """On disk all of its boxes are walked; from afar too few, and then the packet that the end goes through tells."""
     whole, path = tmp_path / "whole.mp4", tmp_path / "pieces.mp4"
     pictures = [scene(96, 64, index) for index in range(72)]
     write_pictures(whole, pictures, [512 * index for index in range(72)], options={"crf": "18", "g": "1", "bf": "0"})
     ffmpeg(ffmpeg_program, "-i", whole, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", path)
     path.write_bytes(path.read_bytes()[:-4000])
 
-    with pytest.raises(TruncatedMedia, match="the file breaks off"):
-        frames_of(path)
+    with pytest.raises(TruncatedMedia, match=r"breaks off \d+ bytes before its header says"):
+        Decoder(path)
+    assert probe(io.BytesIO(path.read_bytes())).shortfall == ""
+    with Decoder(path, allow_truncated=True) as decoder:
+        assert 60 < len(list(decoder)) < 72
+        assert decoder.shortfall.startswith(f"pieces.mp4 breaks off: {decoder.frames} frames")
 
 
 def test_a_change_of_size_in_the_middle_is_refused(tmp_path: Path) -> None:

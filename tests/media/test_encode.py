@@ -139,7 +139,7 @@ def test_leaving_without_a_commit_leaves_nothing(tmp_path: Path, like: VideoInfo
 @pytest.mark.parametrize(
     ("name", "settings", "sentence"),
     [
-        ("out.avi", BALANCED, r"out.avi: a video can be written as .m4v, .mkv, .mp4"),
+        ("out.avi", BALANCED, r"out.avi: a video can be written as .m4v, .mkv, .mov, .mp4, .webm"),
         ("out.mp4", EncoderSettings(codec="mpeg2video"), "mpeg2video is no encoder of this version"),
         ("out.mp4", EncoderSettings(preset="warp"), "libx264 cannot make out.mp4"),
         ("out.mp4", EncoderSettings(options=(("tuen", "grain"),)), "libx264 has no option tuen"),

@@ -103,8 +103,8 @@ def test_a_cut_clip_is_described_although_its_first_packets_are_hidden(
     ("content", "sentence"),
     [
         (b"", "is empty"),
-        (b"just words\n" * 40, "is not a readable mp4 or mkv file"),
-        (b"\x00\x01\x02\x03" * 4000, "is not a readable mp4 or mkv file"),
+        (b"just words\n" * 40, "is not a readable mp4, mov, mkv or webm file"),
+        (b"\x00\x01\x02\x03" * 4000, "is not a readable mp4, mov, mkv or webm file"),
         (b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:1,\nclip.mp4\n#EXT-X-ENDLIST\n", "is not a"),
         (b"ffconcat version 1.0\nfile clip.mp4\n", "is not a video file"),
     ],
@@ -146,7 +146,7 @@ def test_another_container_is_called_what_it_is(tmp_path: Path, clip: Path, ffmp
     path = tmp_path / "old.avi"
     ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", path)
 
-    with pytest.raises(UnsupportedMedia, match="neither mp4 nor mkv"):
+    with pytest.raises(UnsupportedMedia, match="none of mp4, mov, mkv and webm"):
         probe(path)
 
 
@@ -181,3 +181,17 @@ def test_a_name_that_looks_like_an_address_is_a_name(
     monkeypatch.chdir(tmp_path)
 
     assert probe(Path(name)).video.width == 96
+
+
+def test_a_picture_of_an_absurd_size_is_refused(tmp_path: Path, ffmpeg_program: str) -> None:
+    """A header that claims 100000×100000 costs nobody 30 GB; what libav itself turns down is a sentence too."""
+    path = tmp_path / "huge.mkv"
+    ffmpeg(ffmpeg_program, "-f", "lavfi", "-i", "testsrc2=s=320x256:d=0.1", "-c:v", "ffv1", path)
+    content = path.read_bytes()
+    width = content.index(b"\xb0\x82" + (320).to_bytes(2, "big"))  # PixelWidth, the first element of the track's Video
+    assert content[width - 2 : width] == b"\xe0\x8b", "the Video element holds eleven bytes"
+    claim = b"\xb0\x83" + (100_000).to_bytes(3, "big") + b"\xba\x84" + (100_000).to_bytes(4, "big")
+    path.write_bytes(content[:width] + claim + content[width + len(claim) :])
+
+    with pytest.raises(UnsupportedMedia, match=r"huge.mkv claims pictures of .*; up to 67108864 pixels are taken"):
+        probe(path)

@@ -2,95 +2,117 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
-import av
-import torch
-
-from framehaul.contract.wire import Json
 from framehaul.errors import BadParams
 from framehaul.media.convert import Conversion, convert
-from framehaul.media.encode import EncoderSettings
 from framehaul.media.gate import Limits
-from framehaul.media.pixels import Rgb
-from framehaul.media.preview import write_preview
+from framehaul.media.probe import MediaInfo, probe
+from framehaul.media.quality import EncoderSettings
+from framehaul.media.span import Span
 from framehaul.pipelines.base import Outcome, Task
-from framehaul.pipelines.enhance.spec import PIPELINE, EnhanceParams
-from framehaul.pipelines.enhance.upscaler import Upscaler, choose_device
-from framehaul.pipelines.enhance.weights import DEFAULT_SHA256, DEFAULT_WEIGHTS, LoadedNetwork, load_network
+from framehaul.pipelines.enhance.devices import Choice, Device, choose_precision, find_device, precision_word
+from framehaul.pipelines.enhance.footprint import bytes_a_frame, choose_batch
+from framehaul.pipelines.enhance.form import Form
+from framehaul.pipelines.enhance.outcome import outcome_of
+from framehaul.pipelines.enhance.params import EnhanceParams
+from framehaul.pipelines.enhance.preview import Preview
+from framehaul.pipelines.enhance.spec import MODEL_SLOT, PIPELINE, network_of, scale_of
+from framehaul.pipelines.enhance.upscaler import Upscaler
+from framehaul.pipelines.enhance.weights import DEFAULT_WEIGHTS, LoadedNetwork, load_network
 
-# The picture is taken this far into the video: an opening is often black.
-_PREVIEW_AT = 0.4
+
+class Load(Protocol):
+    """Read a weight file, pinned."""
+
+    def __call__(self, path: Path, *, sha256: str | None) -> LoadedNetwork:
+        """Give the network; ModelError or DigestMismatch where that cannot be."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Warm:
-    """What stays loaded from job to job."""
+    """What stays loaded from job to job, and for which network and precision."""
 
-    loaded: LoadedNetwork
+    sha256: str
+    choice: Choice
     upscaler: Upscaler
-    device: str
-    dtype: torch.dtype
 
 
 @dataclass
 class EnhanceRunner:
-    """Enlarge videos; the network is loaded with the first."""
+    """Enlarge videos; a network is loaded with the first job that wants it, and stays until another one comes."""
 
+    device: Device = field(default_factory=find_device)
+    load: Load = load_network
     _warm: _Warm | None = field(default=None)
 
     def run(self, task: Task) -> Outcome:
         """Make the one output from the one input."""
         params = PIPELINE.parse(task.params)
-        if len(task.inputs) != 1 or set(task.outputs) != {"result"}:
-            raise BadParams("enhance takes one video and makes one.")
-        (source,) = task.inputs.values()
+        source, weights = _files(task, params)
         task.reporter.stage("load")
-        warm = self._warmed()
-        task.reporter.log(f"{warm.loaded.name} on {warm.device} in {_word(warm.dtype)}")
+        choice = choose_precision(params.precision, self.device)
+        warm = self._warmed(params, weights, choice)
+        media = probe(source, limits=_limits(task), allow_truncated=params.allow_truncated)
+        PIPELINE.judge(params, source.name, media)
+        span = params.span(media.video.duration_s or media.duration_s)
+        upscaler = self._upscaler(warm, params, media)
+        _log(task, _story(upscaler, self.device, choice), choice.note, "" if span.whole else f"only {span}")
         task.reporter.stage("upscale")
-        preview = _Preview(task)
-        retries_before = warm.upscaler.precision_retries  # counted over the upscaler's whole life
-        conversion = convert(
-            source,
-            task.outputs["result"],
-            warm.upscaler,
-            encoder=EncoderSettings(crf=params.crf, preset=params.preset),
-            progress=preview.progress,
-            should_stop=task.reporter.should_stop,
-            on_frame=preview.picture,
-            limits=_limits(task),
-        )
-        for stream in conversion.left_behind:
-            task.reporter.log(f"left behind: {stream}")
-        return _outcome(warm, params, conversion, warm.upscaler.precision_retries - retries_before)
+        conversion = _convert(task, source, params, span, upscaler)
+        short = f"memory ran out; frames were done {upscaler.batch} at a time from then on"
+        _log(task, conversion.shortfall, short if upscaler.batch_halvings else "")
+        _log(task, *(f"left behind: {stream}" for stream in conversion.left_behind))
+        return outcome_of(params, upscaler, (self.device, choice), span, conversion)
 
-    def _warmed(self) -> _Warm:
-        if self._warm is None:
-            device, dtype = choose_device()
-            loaded = load_network(DEFAULT_WEIGHTS, sha256=DEFAULT_SHA256)
-            self._warm = _Warm(loaded, Upscaler(loaded, device=device, dtype=dtype), device, dtype)
+    def _warmed(self, params: EnhanceParams, weights: Path, choice: Choice) -> _Warm:
+        sha256 = network_of(params).sha256
+        if self._warm is None or (self._warm.sha256, self._warm.choice.dtype) != (sha256, choice.dtype):
+            self._warm = None  # frees the other network's memory before this one loads
+            loaded = self.load(weights, sha256=sha256)
+            self._warm = _Warm(sha256, choice, Upscaler(loaded, device=self.device.name, dtype=choice.dtype))
         return self._warm
 
+    def _upscaler(self, warm: _Warm, params: EnhanceParams, media: MediaInfo) -> Upscaler:
+        """Settle the batch for this video's size, by what the device has free now."""
+        pin, video, scale = network_of(params), media.video, scale_of(params)
+        form = Form(features=pin.features, convs=pin.convs, scale=pin.scale)
+        frame_bytes = bytes_a_frame(form, video.width, video.height, warm.choice.dtype.itemsize, scale=scale)
+        batch = choose_batch(params.batch, self.device.kind, frame_bytes, self.device.free_bytes())
+        return warm.upscaler.afresh(batch=batch, scale=scale)
 
-class _Preview:
-    """Write a before/after picture: the first frame at once, so that there is one; a better one further in."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._due = 0
+def _files(task: Task, params: EnhanceParams) -> tuple[Path, Path]:
+    """Give the video and the weight file."""
+    videos = [path for slot, path in task.inputs.items() if slot != MODEL_SLOT]
+    if len(videos) != 1 or set(task.outputs) != {"result"}:
+        raise BadParams("enhance takes one video and makes one.")
+    if (params.model is None) != (MODEL_SLOT not in task.inputs):
+        raise BadParams("enhance: a weight file travels with a job that names one, and with no other.")
+    return videos[0], task.inputs.get(MODEL_SLOT, DEFAULT_WEIGHTS)
 
-    def progress(self, done: int, total: int | None) -> None:
-        """Pass the count on, and learn from it how long the video is."""
-        self._task.reporter.progress(done, total)
-        if total is not None and self._due <= 0:
-            self._due = max(1, int(total * _PREVIEW_AT))
 
-    def picture(self, index: int, before: Rgb, after: Rgb) -> None:
-        """Take the picture if this frame is due."""
-        if index in (0, self._due):
-            write_preview(before, after, self._task.preview)
+def _convert(task: Task, source: Path, params: EnhanceParams, span: Span, upscaler: Upscaler) -> Conversion:
+    preview = Preview(task)
+    return convert(
+        source,
+        task.outputs["result"],
+        upscaler,
+        span=span,
+        allow_truncated=params.allow_truncated,
+        encoder=EncoderSettings(crf=params.crf, preset=params.preset),
+        progress=preview.progress,
+        should_stop=task.reporter.should_stop,
+        on_frame=preview.picture,
+        limits=_limits(task),
+    )
+
+
+def _log(task: Task, *lines: str) -> None:
+    for line in filter(None, lines):
+        task.reporter.log(line)
 
 
 def _limits(task: Task) -> Limits:
@@ -98,36 +120,9 @@ def _limits(task: Task) -> Limits:
     return Limits(told.max_pixels, told.max_duration_s, told.max_streams)
 
 
-def _outcome(warm: _Warm, params: EnhanceParams, conversion: Conversion, retries: int) -> Outcome:
-    environment: dict[str, Json] = {
-        "torch": torch.__version__,
-        "av": av.__version__,
-        "python": platform.python_version(),
-        "device": warm.device,
-        "dtype": _word(warm.dtype),
-        "threads": torch.get_num_threads(),
-        "network": warm.loaded.name,
-        "network_sha256": warm.loaded.sha256,
-    }
-    details: dict[str, Json] = {
-        "mode": params.mode,
-        "scale": params.scale,
-        "frames_in": conversion.frames_in,
-        "frames_out": conversion.frames_out,
-        "width": conversion.width,
-        "height": conversion.height,
-        "audio_streams_copied": conversion.audio_streams_copied,
-        "left_behind": list(conversion.left_behind),
-        "precision_retries": retries,
-        "wall_s": round(conversion.wall_s, 3),
-        "fps": round(conversion.frames_out / conversion.wall_s, 2) if conversion.wall_s > 0 else None,
-        "cpu_seconds": {stage: round(took, 3) for stage, took in conversion.cpu_seconds.items()},
-    }
-    return Outcome(environment, {stage: round(took, 3) for stage, took in conversion.seconds.items()}, details)
-
-
-def _word(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+def _story(upscaler: Upscaler, device: Device, choice: Choice) -> str:
+    frames = "1 frame" if upscaler.batch == 1 else f"{upscaler.batch} frames"
+    return f"{upscaler.loaded.name} on {device.name} in {precision_word(choice.dtype)}, {frames} at a time"
 
 
 RUNNER = EnhanceRunner

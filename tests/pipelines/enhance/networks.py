@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -46,6 +49,19 @@ def overflowing(gain: float) -> LoadedNetwork:
     return loaded
 
 
+def with_memory_for(most: int, error: RuntimeError) -> tuple[LoadedNetwork, list[int]]:
+    """Give a network that raises when it gets more than `most` frames, and the list of the batches that it got."""
+    loaded, batches = repeater(), list[int]()
+
+    def fit(module: nn.Module, given: tuple[Tensor]) -> None:
+        batches.append(len(given[0]))
+        if len(given[0]) > most:
+            raise error
+
+    loaded.network.register_forward_pre_hook(fit)
+    return loaded, batches
+
+
 def as_loaded(network: SRVGGNetCompact) -> LoadedNetwork:
     """Dress a network up as if it came from a file."""
     count = sum(parameter.numel() for parameter in network.parameters())
@@ -57,3 +73,20 @@ def convolution(network: SRVGGNetCompact, index: int) -> nn.Conv2d:
     layer = network.body[index]
     assert isinstance(layer, nn.Conv2d)
     return layer
+
+
+OFFICIAL = Path(__file__).resolve().parents[4] / "shared" / "weights" / "realesr-animevideov3.pth"
+OFFICIAL_SHA256 = "9917685390d063042c684b3ad10c477c2af91a4b8f2612517075a1c973a2019f"
+needs_official = pytest.mark.skipif(
+    not OFFICIAL.exists(), reason="the official weights are not beside this checkout: shared/weights"
+)
+
+
+class Bomb:
+    """Leave a mark on the disk when a pickle that holds it is loaded without care, by the shell."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch '{self.mark}'",)

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import nn
 
 from framehaul.errors import ModelError
-from framehaul.pipelines.enhance.upscaler import Upscaler, choose_device, precision_for
+from framehaul.pipelines.enhance.devices import choose_precision, find_device
+from framehaul.pipelines.enhance.params import enlarged
+from framehaul.pipelines.enhance.upscaler import Upscaler
 from framehaul.pipelines.enhance.weights import DEFAULT_WEIGHTS, load_network
-from tests.pipelines.enhance.networks import overflowing, repeater
+from tests.pipelines.enhance.networks import overflowing, repeater, with_memory_for
 
 Frames = NDArray[np.uint8]
 
@@ -47,10 +50,10 @@ def test_results_are_rounded_and_clamped(lift: float, step: int) -> None:
     """Six tenths of a level are a level (truncation would lose it), and 255 + 1 stays 255 (a cast would make it 0)."""
     upscaler = Upscaler(repeater(lift=lift / 255))
 
-    enlarged = upscaler(every_level())
+    after = upscaler(every_level())
 
     expected = np.clip(repeated(every_level(), 2).astype(int) + step, 0, 255)
-    assert np.array_equal(enlarged, expected)
+    assert np.array_equal(after, expected)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 5), (9, 16)])
@@ -58,12 +61,12 @@ def test_odd_sizes_come_out_whole_and_contiguous(height: int, width: int) -> Non
     """The result has the promised size and can be handed to an encoder as it is."""
     upscaler = Upscaler(load_network(DEFAULT_WEIGHTS))
 
-    enlarged = upscaler(noise(2, height, width))
+    after = upscaler(noise(2, height, width))
 
-    assert enlarged.shape == (2, 2 * height, 2 * width, 3)
+    assert after.shape == (2, 2 * height, 2 * width, 3)
     assert upscaler.output_size(width, height) == (2 * width, 2 * height)
-    assert enlarged.dtype == np.uint8
-    assert enlarged.flags.c_contiguous
+    assert after.dtype == np.uint8
+    assert after.flags.c_contiguous
 
 
 @pytest.mark.parametrize("batch", [2, 3, 8])
@@ -117,10 +120,10 @@ def test_only_the_batch_that_overflows_is_made_again_in_fp32() -> None:
     frames[1, 0, 0] = 100
     upscaler = Upscaler(loaded, dtype=torch.float16)
 
-    enlarged = upscaler(frames)
+    after = upscaler(frames)
 
     assert upscaler.precision_retries == 1
-    assert np.array_equal(enlarged, Upscaler(loaded)(frames))
+    assert np.array_equal(after, Upscaler(loaded)(frames))
 
 
 def test_retries_add_up_over_calls() -> None:
@@ -170,17 +173,97 @@ def test_inference_mode_holds_in_whichever_thread_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "dtype"), [("cuda", torch.float16), ("cuda:1", torch.float16), ("cpu", torch.float32)]
+    ("scale", "size"),
+    [(1, (7, 5)), (1.5, (11, 8)), (2, (14, 10)), (2.5, (18, 13)), (3, (21, 15)), (7.99, (56, 40))],
 )
-def test_precision_follows_the_device(device: str, dtype: torch.dtype) -> None:
-    """Reduced precision where tensor cores make it faster, full precision where it only costs quality."""
-    assert precision_for(device) == dtype
+def test_any_factor_gives_the_nearest_whole_size(scale: float, size: tuple[int, int]) -> None:
+    """Smaller than the network's own, between, and larger: halves are rounded up, and one colour stays that colour."""
+    upscaler = Upscaler(repeater(), scale=scale)
+
+    after = upscaler(np.full((2, 5, 7, 3), 90, np.uint8))
+
+    assert upscaler.output_size(7, 5) == size
+    assert after.shape == (2, size[1], size[0], 3)
+    assert (after == 90).all()
+
+
+@pytest.mark.parametrize("scale", [1, 1.3, 2.5, 3])
+def test_other_factors_are_resampled_as_pillow_does(scale: float) -> None:
+    """Bicubic, filtered first where the picture becomes smaller: an independent program gives the same levels."""
+    frames = noise(1, 20, 30) // 2 + 64  # within what Pillow's first pass can hold
+    size = enlarged(scale, 30, 20)
+    judged = np.asarray(Image.fromarray(repeated(frames, 2)[0]).resize(size, Image.Resampling.BICUBIC)).astype(int)
+
+    resampled = Upscaler(repeater(), scale=scale)(frames)[0]
+
+    assert np.abs(resampled - judged).max() <= 1
+
+
+def test_a_factor_that_is_the_networks_own_changes_nothing() -> None:
+    """Naming the default gives the same bytes as leaving it away."""
+    loaded, frames = load_network(DEFAULT_WEIGHTS), noise(1, 6, 9)
+
+    assert np.array_equal(Upscaler(loaded, scale=2)(frames), Upscaler(loaded)(frames))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4.00 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 4 GB)."),
+    ],
+    ids=["cuda", "cpu", "mps"],
+)
+def test_a_batch_that_does_not_fit_is_halved(error: RuntimeError) -> None:
+    """No frame is lost or done twice, the smaller batch stays, and the halvings are counted."""
+    loaded, batches = with_memory_for(2, error)
+    upscaler = Upscaler(loaded, batch=8)
+
+    after = upscaler(noise(9, 4, 6))
+
+    assert np.array_equal(after, repeated(noise(9, 4, 6), 2))
+    assert (upscaler.batch, upscaler.batch_halvings) == (2, 2)
+    assert batches == [8, 4, 2, 2, 2, 2, 1]
+
+
+def test_a_frame_that_does_not_fit_alone_is_an_error() -> None:
+    """Where one picture is too much, the sentence names its size and what to do."""
+    loaded, _ = with_memory_for(0, torch.OutOfMemoryError("no"))
+
+    with pytest.raises(ModelError, match="memory of cpu does not hold one picture of 6×4") as caught:
+        Upscaler(loaded, batch=2)(noise(2, 4, 6))
+
+    assert "smaller --scale" in caught.value.advice
+
+
+def test_another_error_of_the_network_is_not_taken_for_a_full_memory() -> None:
+    """A wrong shape is a fault in the program: it is neither hidden nor tried again."""
+    loaded, batches = with_memory_for(0, RuntimeError("The size of tensor a must match"))
+
+    with pytest.raises(RuntimeError, match="The size of tensor a"):
+        Upscaler(loaded, batch=2)(noise(2, 4, 6))
+
+    assert batches == [2]
+
+
+def test_a_new_job_has_counts_and_a_batch_of_its_own() -> None:
+    """The network stays where it is; what the last job met says nothing of the next."""
+    upscaler = Upscaler(overflowing(gain=50_000), dtype=torch.float16, batch=4)
+    white = np.full((2, 4, 4, 3), 255, np.uint8)
+    upscaler(white)
+
+    other = upscaler.afresh(batch=1, scale=1.5)
+    other(white)
+
+    assert (upscaler.precision_retries, other.precision_retries) == (1, 2)
+    assert (other.batch, other.scale, upscaler.scale) == (1, 1.5, 2)
 
 
 def test_the_chosen_device_works_here() -> None:
     """Whatever is chosen on this machine enlarges a frame."""
-    device, dtype = choose_device()
+    device = find_device()
 
-    enlarged = Upscaler(repeater(), device=device, dtype=dtype)(every_level())
+    upscaler = Upscaler(repeater(), device=device.name, dtype=choose_precision("auto", device).dtype)
 
-    assert np.array_equal(enlarged, repeated(every_level(), 2))
+    assert np.array_equal(upscaler(every_level()), repeated(every_level(), 2))

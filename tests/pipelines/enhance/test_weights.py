@@ -11,33 +11,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from framehaul.errors import DigestMismatch, ModelError
-from framehaul.pipelines.enhance.weights import (
-    DEFAULT_SHA256,
-    DEFAULT_WEIGHTS,
-    MAX_BYTES,
-    MAX_PARAMETERS,
-    load_network,
-    sha256_of,
+from framehaul.pipelines.enhance.form import MAX_BYTES, MAX_PARAMETERS
+from framehaul.pipelines.enhance.weights import DEFAULT_SHA256, DEFAULT_WEIGHTS, load_network, sha256_of
+from tests.pipelines.enhance.networks import (
+    OFFICIAL,
+    OFFICIAL_SHA256,
+    Bomb,
+    Weights,
+    needs_official,
+    random_weights,
+    saved,
 )
-from tests.pipelines.enhance.networks import Weights, random_weights, saved
-
-OFFICIAL = Path(__file__).resolve().parents[4] / "shared" / "weights" / "realesr-animevideov3.pth"
-OFFICIAL_SHA256 = "9917685390d063042c684b3ad10c477c2af91a4b8f2612517075a1c973a2019f"
 
 
-class Bomb:
-    """Leave a mark on the disk when a pickle that holds it is loaded without care."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        return Path.touch, (self.mark,)
-
-
-@pytest.mark.skipif(not OFFICIAL.exists(), reason="the official weights are not beside this checkout: shared/weights")
+@needs_official
 def test_the_official_video_model_loads_strictly() -> None:
     """realesr-animevideov3, stored in fp16, is recognised from its shapes alone and comes out in fp32."""
     loaded = load_network(OFFICIAL, sha256=OFFICIAL_SHA256)
@@ -199,6 +189,26 @@ def test_a_missing_file_and_a_folder_are_sentences(tmp_path: Path) -> None:
         load_network(tmp_path / "absent.pth")
     with pytest.raises(ModelError, match="is not a file"):
         load_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda weights, path: torch.save(weights, path, _use_new_zipfile_serialization=False),
+        lambda weights, path: save_file(weights, path),
+        lambda weights, path: save_file({key: value.half() for key, value in weights.items()}, path),
+    ],
+    ids=["torch before 1.6", "safetensors", "safetensors in fp16"],
+)
+def test_older_and_safer_layouts_give_the_same_network(write: Callable[[Weights, Path], None], tmp_path: Path) -> None:
+    """What is told apart by its first bytes, not by its name, comes out as the zip does."""
+    path = tmp_path / "some.pth"
+    weights = {key: value.half().float() for key, value in random_weights().items()}
+    write(weights, path)
+
+    loaded = load_network(path).network
+
+    assert all(torch.equal(value, weights[key]) for key, value in loaded.state_dict().items())
 
 
 def test_an_absurdly_large_file_is_refused_unread(tmp_path: Path) -> None:

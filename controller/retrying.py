@@ -1,0 +1,77 @@
+"""Do again what failed: the same inputs, parameters, place and files, as a new batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from controller.desk import Desk
+from controller.inputs import Refusal
+from controller.ledger import Batch, Job, Ledger
+from controller.planned import Plan
+from controller.planning import make_plan
+from controller.settings import Settings
+from framehaul.contract.states import JobState
+from framehaul.contract.uris import parse_uri
+from framehaul.errors import FramehaulError
+from framehaul.storage.base import open_store
+
+
+def failed_jobs(ledger: Ledger, batch: Batch) -> list[Job]:
+    """List the jobs of a batch that were given up."""
+    return [job for job in ledger.jobs(batch_id=batch.id) if job.state is JobState.EXCLUDED]
+
+
+def latest_failed(ledger: Ledger) -> Batch | None:
+    """Find the latest batch in which something failed."""
+    for batch in reversed(ledger.batches()):
+        if ledger.tally({batch.id}).get(JobState.EXCLUDED):
+            return batch
+    return None
+
+
+def replan(desk: Desk, settings: Settings, batch: Batch, jobs: list[Job]) -> tuple[Settings, Plan]:
+    """Plan these jobs of a batch anew: pinned and judged as they lie now, each in the folder that it had.
+
+    Gives the settings too. What was done since, or is under way, is set aside as in any plan.
+    """
+    there: dict[str, Job] = {}
+    gone: list[Refusal] = []
+    for job in jobs:
+        why = _why_not(job)
+        if why:
+            gone.append(Refusal(parse_uri(job.source).public(), why))
+        else:
+            there[str(parse_uri(job.source))] = job
+    again = settings.model_copy(update=_as_before(batch, tuple(there)))
+    plan = make_plan(again, desk.ledger, desk.clock.now())
+    planned = [
+        replace(found, source=replace(found.source, folder=there[str(found.source.uri)].folder)) for found in plan.jobs
+    ]
+    return again, replace(plan, jobs=planned, refused=[*plan.refused, *gone], assets=batch.assets)
+
+
+def _as_before(batch: Batch, inputs: tuple[str, ...]) -> dict[str, Any]:
+    """Give the settings that a batch was made with; what selects inputs has done its work."""
+    remembered = {key: batch.options[key] for key in Settings().batch_options() if key in batch.options}
+    selecting = {"include": (), "exclude": (), "newer_than": None, "max_files": None, "preset": None}
+    return {
+        **selecting,
+        **remembered,
+        "inputs": inputs,
+        "to": batch.target,
+        "provider": batch.provider,
+        "pipeline": batch.pipeline,
+        "params": batch.params,
+        "redo": False,
+    }
+
+
+def _why_not(job: Job) -> str:
+    """Say why an input cannot be had any more; "" where it can."""
+    uri = parse_uri(job.source)
+    try:
+        found = next(iter(open_store(uri).list(uri)), None)
+    except FramehaulError as exc:
+        return str(exc)
+    return "" if found is not None else "it is no longer there"
