@@ -181,14 +181,14 @@ def _lid(scene: Scene) -> Lid:
         return Lid(safe=True, why="nothing runs")
     if not scene.at_work:
         return Lid(safe=True, why="no framehaul is at work on this laptop")
-    for count, one, many in (
-        (_unsent(scene, jobs), "input still has", "inputs still have"),
-        (_waiting(jobs), "job still has", "jobs still have"),
-        (_to_fetch(scene, jobs), "result has", "results have"),
+    for count, noun, fate in (
+        (_unsent(scene, jobs), "input", "to be sent"),
+        (_waiting(jobs), "job", "to be handed out"),
+        (_to_fetch(scene, jobs), "result", "to be fetched"),
     ):
         if count:
-            end = {"input": "to be sent", "job": "to be handed out", "result": "to be fetched"}[one.split()[0]]
-            return Lid(safe=False, why=f"{count} {one if count == 1 else many} {end}")
+            have = f"{noun} still has" if count == 1 else f"{noun}s still have"
+            return Lid(safe=False, why=f"{count} {have} {fate}")
     return Lid(safe=True, why="the machines have all that they need")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from controller.cli.options import Talk
+from controller.cli.options import Acting, Talk
 from controller.desk import Desk
 from controller.errors import ConfigError
 from controller.ledger import Ledger
@@ -64,7 +64,8 @@ def seated(state: Path | None, talk: Talk) -> Iterator[Seat]:
     console = open_console(stderr=talk.json_out)
     kind = QuietObserver if talk.quiet else DetailedObserver if talk.verbose else LineObserver
     try:
-        if draws(console) and not talk.quiet:
+        acts = isinstance(talk, Acting) and not talk.dry_run
+        if acts and draws(console) and not talk.quiet:
             with open_bars(console) as bars:
                 watch = BarObserver(console, bars, kind(_writer(console), clock.now, counts=False))
                 yield Seat(Desk(ledger, folder, clock, watch), console, talk, watch.finish)

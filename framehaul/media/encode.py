@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -125,12 +125,17 @@ class Encoder:
         self._committed = True
 
     def _encode(self, picture: VideoFrame | None) -> None:
-        with translated(f"{self._name} cannot be encoded after frame {self.frames}"):
-            for packet in self._stream.encode(picture):
+        with self._here():
+            packets = self._stream.encode(picture)
+        for packet in packets:
+            with self._here():
                 if self._sound and packet.dts is not None:
                     self._sound.mux_until(self._draft.output, packet.dts * packet.time_base)
                 self._draft.output.mux_one(packet)
-                self.frames += 1
+            self.frames += 1
+
+    def _here(self) -> AbstractContextManager[None]:
+        return translated(f"{self._name} cannot be encoded after frame {self.frames}")
 
 
 def _add_video(

@@ -111,6 +111,13 @@ class MediaInfo:
         return max(0, min(frames, self.frames_there - (before or 0)))
 
     @property
+    def length_s(self) -> float | None:
+        """Give how long the pictures last, of a file that breaks off those that are there; None where nobody knows."""
+        if self.frames_there is None or not self._shown or self._duration_s is None:
+            return self._duration_s
+        return self._duration_s * min(1.0, self.frames_there / self._shown)
+
+    @property
     def _duration_s(self) -> float | None:
         return self.video.duration_s or self.duration_s
 

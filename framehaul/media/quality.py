@@ -52,8 +52,8 @@ LOSSLESS = EncoderSettings(crf=0, preset="veryfast")
 class Dialect:
     """Say what an encoder needs besides the settings.
 
-    `mp4_tag` is its tag in mp4; `odd_420` says whether it codes odd sizes with halved chroma, `tells_aspect` whether its
-    stream tells the shape of its pixels (PyAV cannot set what mkv and webm tell of it); `words` are its options.
+    `mp4_tag` is its tag in mp4; `odd_420` says whether it codes odd sizes with halved chroma, `tells_aspect` whether
+    its stream tells the shape of its pixels (PyAV cannot set what mkv and webm tell of it); `words` are its options.
     """
 
     mp4_tag: str

@@ -44,6 +44,8 @@ def wire_errors(uri: Uri) -> Iterator[None]:
     except httpx.TransportError as exc:
         if _distrusted(exc):
             raise StoreError(f"The server's certificate is not valid: {shown(uri)}.") from exc
+        if isinstance(exc, httpx.ConnectError | httpx.ConnectTimeout):
+            raise StoreUnavailable(f"The server cannot be reached: {shown(uri)}.") from exc
         raise StoreUnavailable(f"The server does not answer in full: {shown(uri)} ({type(exc).__name__}).") from exc
     except (httpx.HTTPError, httpx.StreamError) as exc:
         raise StoreError(f"{shown(uri)} cannot be read ({type(exc).__name__}).") from exc

@@ -81,9 +81,12 @@ def laptop(tmp_path: Path) -> Laptop:
     return Laptop(tmp_path)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+PLAN = ["plan", "clips"]
+LOOKING = [PLAN, ["ps"], ["status"], ["ls", "clips"], ["run", "--help"], ["plan", "clips", "--json"]]
+
+
 @pytest.mark.parametrize(
-    "words", [["plan", "clips"], ["ps"], ["status"], ["ls", "clips"], ["run", "--help"], ["plan", "clips", "--json"]]
+    ("words", "encoding"), [*((words, "ascii") for words in LOOKING), (PLAN, "cp1252"), (PLAN, "cp437")]
 )
 def test_no_console_is_too_old(laptop: Laptop, words: list[str], encoding: str) -> None:
     """What its encoding lacks is replaced by the nearest sign, on stdout and on stderr; nothing ends in an error."""

@@ -154,6 +154,7 @@ def test_a_slip_in_the_settings_is_exit_code_2_and_the_rest_is_still_looked_at(t
     assert "ok " not in told.out
 
 
+@pytest.mark.slow
 def test_what_fails_is_exit_code_1(typist: Typist) -> None:
     """A results folder that cannot be."""
     (typist.home / "file").write_text("in the way")

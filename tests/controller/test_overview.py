@@ -172,7 +172,7 @@ def test_the_lid_stays_open_where_results_come_here() -> None:
     here = {"b-1": a_batch(target="file:///out/")}
     found = lid(at_a_machine(), at_a_machine(2), batches=here, latest={f"b-1-0000{n}": running() for n in (1, 2)})
 
-    assert found == Lid(safe=False, why="2 results have to be fetched")
+    assert found == Lid(safe=False, why="2 results still have to be fetched")
 
 
 def test_the_lid_may_be_closed_when_the_machines_have_all() -> None:

@@ -141,7 +141,7 @@ def test_what_could_not_be_had_is_told_apart(tmp_path: Path, web: FileServer) ->
     assert "does not let us read" in said[1]
     assert "cannot answer now" in said[2]
     assert "does not answer in full" in said[3]
-    assert "does not answer in full: http://127.0.0.1:1/x" in said[4]
+    assert "cannot be reached: http://127.0.0.1:1/x" in said[4]
     assert all("--allow-stale-config" in sentence for sentence in said)
 
 

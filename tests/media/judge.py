@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,16 @@ class Judge:
         return [(picture[:luma], picture[luma:]) for picture in raw.reshape(-1, luma + 2 * chroma)]
 
     def _ask(self, path: Path, *what: str) -> dict[str, Any]:
-        command = [self.ffprobe, "-v", "error", *what, "-of", "json", str(path)]
-        answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-        return answer
+        now = path.stat()
+        return _answer(self.ffprobe, path, (now.st_mtime_ns, now.st_size), what)
+
+
+@lru_cache(maxsize=64)
+def _answer(ffprobe: str, path: Path, stamp: tuple[int, int], what: tuple[str, ...]) -> dict[str, Any]:
+    """Run ffprobe, once for each question about a file as it is."""
+    command = [ffprobe, "-v", "error", *what, "-of", "json", str(path)]
+    answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return answer
 
 
 def sound_packets(path: Path, stream: int = 0) -> list[tuple[Fraction, str]]:

@@ -140,3 +140,14 @@ def test_a_fragment_that_breaks_off_in_its_head_is_noticed(tmp_path: Path, clip:
 
     with pytest.raises(TruncatedMedia, match="breaks off"):
         probe(path)
+
+
+def test_the_middle_of_what_is_there_is_what_a_person_sees_first(tmp_path: Path, ffmpeg_program: str) -> None:
+    """The length that a sample is centred in is that of the pictures that are there, not the header's."""
+    whole = film(ffmpeg_program, tmp_path / "clip.mp4")
+    promised = probe(whole).length_s
+    info = probe(cut(whole, 0.6), allow_truncated=True)
+
+    assert promised is not None
+    assert info.frames_there is not None
+    assert info.length_s == pytest.approx(promised * info.frames_there / 96)

@@ -57,7 +57,7 @@ class EnhanceRunner:
         warm = self._warmed(params, weights, choice)
         media = probe(source, limits=_limits(task), allow_truncated=params.allow_truncated)
         PIPELINE.judge(params, source.name, media)
-        span = params.span(media.video.duration_s or media.duration_s)
+        span = params.span(media.length_s)
         upscaler = self._upscaler(warm, params, media)
         _log(task, _story(upscaler, self.device, choice), choice.note, "" if span.whole else f"only {span}")
         task.reporter.stage("upscale")

@@ -137,7 +137,7 @@ def _suffix(params: EnhanceParams, name: str) -> str:
 
 
 def _judge_part(params: EnhanceParams, name: str, media: MediaInfo) -> None:
-    duration_s = media.video.duration_s or media.duration_s
+    duration_s = media.length_s
     if params.start is not None and duration_s is not None and params.start >= duration_s:
         raise BadParams(
             f"{name} is {duration_s:g} s long; start={params.start:g} lies behind its end.",
@@ -147,7 +147,7 @@ def _judge_part(params: EnhanceParams, name: str, media: MediaInfo) -> None:
 
 def _frames(params: EnhanceParams, media: MediaInfo | None) -> int | None:
     """Count the frames that will be worked on."""
-    return None if media is None else media.frames_within(params.span(media.video.duration_s or media.duration_s))
+    return None if media is None else media.frames_within(params.span(media.length_s))
 
 
 def _share(params: EnhanceParams, media: MediaInfo | None) -> float:
