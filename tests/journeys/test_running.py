@@ -80,7 +80,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused_before_anything_is_r
     ended = person.ends(person.copies(blob("a.bin", 1000)))
 
     assert ended.code == 2, ended.text
-    assert "Results cannot be written there" in ended.text
+    assert "Results cannot be written" in ended.text
     assert person.leases() == []
 
 
