@@ -29,6 +29,7 @@ def describe(device: Device) -> Facts:
         "device": torch.cuda.get_device_name() if device.kind == "cuda" else device.name,
         "torch_threads": torch.get_num_threads(),
         "omp_wait_policy": os.environ.get(POLICY, "not set"),
+        "gomp_spincount": os.environ.get("GOMP_SPINCOUNT"),  # overrides the policy
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
