@@ -61,6 +61,7 @@ class Ledger:
         if not self._has_tables():
             with self._writing() as db:  # in turn: two first commands at once would both make the tables
                 schema.metadata.create_all(db)
+        self._refuse_another_shape()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -292,6 +293,22 @@ class Ledger:
     def _has_tables(self) -> bool:
         with self._translated():
             return inspect(self._engine).has_table(schema.events.name)
+
+    def _refuse_another_shape(self) -> None:
+        """Say which version's ledger this is not, now, and not in the middle of work that costs money."""
+        with self._translated():
+            found = inspect(self._engine)
+            lacking = [
+                f"{table.name}.{column.name}"
+                for table in schema.metadata.sorted_tables
+                for column in table.columns
+                if column.name not in {each["name"] for each in found.get_columns(table.name)}
+            ]
+        if lacking:
+            raise LedgerError(
+                f"The ledger {self._path} is of another version of Framehaul: it lacks {', '.join(lacking)}.",
+                advice="See with that version whether anything still runs; then name a fresh folder: --state DIR.",
+            )
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from framehaul.contract.pipeline import Needs
 
 MARK = "FRAMEHAUL_INSTANCE"
 _LABEL = re.compile(r"[a-z0-9][a-z0-9-]{0,95}")
+# How long a process may be without its environment, and how often one looks.
+_BIRTH_S, _BIRTH_LOOK_S = 5.0, 0.001
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", CLOCK_URL)
 _TREE = Path(framehaul.__file__).resolve().parent.parent
 
@@ -113,7 +116,7 @@ class LocalProvider:
         with (home / "agent.log").open("ab") as log:
             try:
                 process = await asyncio.to_thread(
-                    subprocess.Popen,
+                    _born,
                     command,
                     cwd=home,
                     env=self._environment(home, label, secret),
@@ -181,6 +184,22 @@ class LocalProvider:
 
 
 _REAPED: list[subprocess.Popen[bytes]] = []
+
+
+def _born(command: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process, and wait until the kernel shows its mark.
+
+    For a moment after exec a process has no environment yet: who looked then would not find the instance, and a
+    `destroy` would miss it.
+    """
+    process = subprocess.Popen(command, **options)
+    until = time.monotonic() + _BIRTH_S
+    while process.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(psutil.Error, OSError):
+            if MARK in psutil.Process(process.pid).environ():
+                break
+        time.sleep(_BIRTH_LOOK_S)
+    return process
 
 
 @contextlib.contextmanager

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from controller.errors import LedgerError
 from controller.ledger import Ledger
 from controller.ledger.rows import WishWord
 from framehaul.contract.states import (
@@ -139,3 +142,19 @@ def _statements(engine: Engine) -> list[str]:
 
     event.listen(engine, "before_cursor_execute", note)
     return sent
+
+
+def test_a_ledger_of_another_version_is_named_before_anything_is_done(tmp_path: Path, clock: Hours) -> None:
+    """A column that is not there is told by its name, with what to do; the file is left as it is."""
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path, clock).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE attempts DROP COLUMN receipt")
+        db.commit()
+    before = path.read_bytes()
+
+    with pytest.raises(LedgerError, match=r"another version of Framehaul: it lacks attempts\.receipt") as caught:
+        Ledger(path, clock)
+
+    assert "--state DIR" in caught.value.advice
+    assert path.read_bytes() == before
