@@ -27,6 +27,8 @@ class PlannedJob:
     needs: Needs
     estimate: Estimate
     number: int = 1
+    # What a person should know of it before it is paid for.
+    notes: tuple[str, ...] = ()
 
     @property
     def work(self) -> float:
@@ -118,5 +120,6 @@ def _job_as_json(plan: Plan, job: PlannedJob) -> dict[str, Any]:
         "outputs": {output.slot: job.source.folder + output.name for output in job.outputs},
         "needs": job.needs.model_dump(),
         "estimate": {**job.estimate.model_dump(), "seconds": plan.seconds_of(job)},
+        "notes": list(job.notes),
         "video": None if job.media is None else video_as_json(job.media),
     }

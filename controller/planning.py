@@ -113,7 +113,8 @@ def _add(plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, na
         return
     names.update(_spelling(source, output) for output in outputs)
     needs, estimate = pipeline.needs(params, media, source.size), pipeline.estimate(params, media, source.size)
-    plan.jobs.append(PlannedJob(source, outputs, media, needs, estimate, number))
+    notes = pipeline.notes(params, source.name, media)
+    plan.jobs.append(PlannedJob(source, outputs, media, needs, estimate, number, notes))
 
 
 def _pinned(asset: Asset) -> PinnedAsset:

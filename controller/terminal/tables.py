@@ -21,6 +21,9 @@ def show_plan(console: Console, plan: Plan) -> None:
         headers = ("input", "video", "frames", "size", "becomes")
         rows = [[plain(job.source.folder + job.source.name), *_plan_cells(job)] for job in plan.jobs]
         show_rows(console, headers, rows)
+    for job in plan.jobs:
+        for note in job.notes:
+            say(console, f"{job.source.name}: {note}")
     show_refusals(console, plan)
     for sentence in plan.set_aside.sentences():
         say(console, sentence)
@@ -70,6 +73,9 @@ def show_report(console: Console, results: dict[str, Any], results_at: str, *, o
     jobs = results["jobs"]
     headers = ("input", "state", "frames", "seconds", "fps", "result")
     show_rows(console, headers, [_report_cells(job) for job in jobs])
+    for job in jobs:
+        for note in _notes(job):
+            say(console, f"{_input_name(job)}: {note}")
     verified = sum(job["state"] == JobState.PUBLISHED for job in jobs)
     say(console, f"{verified} of {counted(len(jobs), 'result')} verified against the store; cost {_cost(results)}.")
     say(console, f"Report: {results_at}")
@@ -132,6 +138,16 @@ def _report_cells(job: dict[str, Any]) -> list[str]:
     fps = f"{job['fps']:.1f}" if job.get("fps") else ""
     shown = place(parse_uri(job["uris"][job["outputs"][0]["slot"]]))
     return [_input_name(job), "done", str(job.get("frames", "")), f"{job['seconds']:.1f}", fps, plain(shown)]
+
+
+def _notes(job: dict[str, Any]) -> list[str]:
+    """Read what a manifest, a stranger's word, tells a person: what the input lacked, what is not in the result."""
+    details = job.get("details", {})
+    shortfall, left = details.get("shortfall"), details.get("left_behind")
+    notes = [shortfall] if isinstance(shortfall, str) and shortfall else []
+    if isinstance(left, list) and left:
+        notes.append(f"left behind: {', '.join(map(str, left))}")
+    return notes
 
 
 def _input_name(job: dict[str, Any]) -> str:

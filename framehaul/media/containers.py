@@ -25,6 +25,10 @@ class Container:
         """Say whether tracks have the tags and the edit lists of ISO/IEC 14496-12, of which QuickTime is the elder."""
         return self.muxer in ("mp4", "mov")
 
+    def takes_audio(self, codec: str) -> bool:
+        """Say whether sound of this codec can be in it, as far as that is known without the muxer."""
+        return self.audio is None or codec in self.audio
+
     def muxer_options(self, time_base: Fraction) -> dict[str, str]:
         """Give the muxer what it needs to keep the video's time stamps exact.
 

@@ -80,6 +80,10 @@ class Pipeline(ABC, Generic[P]):
     def judge(self, params: P, name: str, media: MediaInfo | None) -> None:
         """Refuse (BadParams) an input that this pipeline cannot take; `media` is None where it was not probed."""
 
+    def notes(self, params: P, name: str, media: MediaInfo | None) -> tuple[str, ...]:
+        """Tell what a person should know of this input before it is paid for: what will not be in the result."""
+        return ()
+
     def needs(self, params: P, media: MediaInfo | None, size: int | None) -> Needs:
         """Say what one job asks of a machine."""
         return Needs(disk_gb=2 * (size or 0) / 1e9)
@@ -137,7 +141,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the manifest should tell beyond names and digests."""
+    """What the manifest should tell beyond names and digests.
+
+    Of the details two are shown to a person when the job is done: `shortfall`, a sentence on what the input lacked, and
+    `left_behind`, a list of what is not in the result.
+    """
 
     environment: dict[str, Json] = field(default_factory=dict)
     stage_seconds: dict[str, float] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -152,3 +153,24 @@ def test_the_report_counts_what_was_verified(desk: Desk) -> None:
     assert "1 of 2 results verified against the store; cost $0.00 in 1 min 40 s." in text
     assert "Nothing is running, nothing is billing." in text
     assert "FAILED" in text
+
+
+@pytest.mark.parametrize(
+    ("details", "sentence"),
+    [
+        ({"left_behind": ["audio aac", "2 chapters"]}, "clip1.mp4: left behind: audio aac, 2 chapters"),
+        ({"shortfall": "clip1.mp4 breaks off: 44 frames of 100 are there."}, "44 frames of 100 are there."),
+        ({"left_behind": ["\x1b[2J"]}, "left behind: �[2J"),
+        ({"left_behind": "everything", "shortfall": 7}, ""),
+    ],
+    ids=["streams", "frames", "hostile", "of no sense"],
+)
+def test_the_report_says_what_is_not_in_a_result(desk: Desk, details: dict[str, Any], sentence: str) -> None:
+    """A result that is verified may still lack the sound, or the half of its input that was missing."""
+    row = published()
+    batch = kept(desk, {**row, "figures": {**row["figures"], "details": details}})
+
+    text = printed(desk, batch)
+
+    assert sentence in text
+    assert ("left behind" in text or "breaks off" in text) == bool(sentence)

@@ -13,6 +13,7 @@ from framehaul.contract.pipeline import Estimate, Needs, Takes
 from framehaul.contract.spec import OutputSlot
 from framehaul.contract.wire import Json
 from framehaul.errors import BadParams, ModelError
+from framehaul.media.containers import container_of
 from framehaul.pipelines.base import Asset, Pipeline
 from framehaul.pipelines.enhance.footprint import bytes_a_frame
 from framehaul.pipelines.enhance.form import Form
@@ -87,6 +88,15 @@ class Enhance(Pipeline[EnhanceParams]):
                 advice="Choose a smaller --scale.",
             )
         _judge_part(params, name, media)
+
+    def notes(self, params: EnhanceParams, name: str, media: MediaInfo | None) -> tuple[str, ...]:
+        """Say how much of a broken file is there, and name the streams that the result will not hold."""
+        if media is None:
+            return ()
+        container = container_of(Path(f"result{_suffix(params, name)}"))
+        silent = tuple(f"audio {sound.codec}" for sound in media.audio if not container.takes_audio(sound.codec))
+        left = silent + media.other
+        return tuple(note for note in (media.shortfall, left and f"left behind: {', '.join(left)}") if note)
 
     def needs(self, params: EnhanceParams, media: MediaInfo | None, size: int | None) -> Needs:
         """Ask for disk for the input, the output and a margin, and for a GPU that holds one frame."""

@@ -181,3 +181,14 @@ def test_more_than_eight_bits_are_refused(media: MediaInfo) -> None:
 def test_a_broken_file_is_taken_when_asked() -> None:
     """By default it is not."""
     assert [PIPELINE.takes_truncated(packed(allow_truncated=wish)) for wish in (False, True)] == [False, True]
+
+
+def test_what_the_result_will_not_hold_is_said_before_it_is_paid_for() -> None:
+    """AAC has no place in webm, and this version leaves chapters behind: named, not dropped in silence."""
+    sample = probe(Path(__file__).parents[3] / "samples" / "clip.mp4")
+    broken = replace(sample, shortfall="clip.mp4 breaks off: 57 frames of 108 are there.", other=("2 chapters",))
+
+    assert PIPELINE.notes(parsed(), "clip.mp4", sample) == ()
+    assert PIPELINE.notes(parsed(container="webm"), "clip.mp4", sample) == ("left behind: audio aac",)
+    assert PIPELINE.notes(parsed(), "clip.mp4", broken) == (broken.shortfall, "left behind: 2 chapters")
+    assert PIPELINE.notes(parsed(), "clip.mp4", None) == ()
