@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(exc, file=sys.stderr)
         return EXIT_USAGE
     except KeyboardInterrupt:
-        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+        print("Interrupted; the same command starts this video again.", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

@@ -1,7 +1,8 @@
 """Do one job on this machine without a server: the same folder, queue and worker, fed by hand.
 
 State lies in OUTPUT/.framehaul-agent/JOB until the job is done, on the same disk as the results. So the same
-command, given again after Ctrl-C or a power cut, goes on where it was, under the names that it had chosen.
+command, given again after Ctrl-C or a power cut, keeps the names that it had chosen; what was computed whole is
+delivered, what was not is computed anew.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +20,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TextIO
 
+from agent.attempts.delivery import clear_leftovers
+from agent.errors import HomeInUse
 from agent.jobs.job import Job
 from agent.service import Agent, Setup
 from agent.threads import use_unjoined_threads
 from framehaul.clock import Clock, clock_from, wait_for_event
 from framehaul.contract.grants import FileIn, FileOut, GrantSet
-from framehaul.contract.naming import manifest_name, params_digest
+from framehaul.contract.naming import check_file_name, manifest_name, params_digest
 from framehaul.contract.spec import InputSpec, JobSpec
 from framehaul.contract.states import AttemptState
 from framehaul.contract.status import JobStatus
@@ -59,8 +63,11 @@ class Order:
 
 
 def run_once(told: OneShot, clock: Clock | None = None) -> bool:
-    """Do the job and tell about it; False when it failed."""
-    return asyncio.run(_run(told, clock or clock_from()))
+    """Do the job and tell about it; False when it failed. SIGTERM raises KeyboardInterrupt, as SIGINT does."""
+    try:
+        return asyncio.run(_run(told, clock or clock_from()))
+    except asyncio.CancelledError as exc:
+        raise KeyboardInterrupt from exc
 
 
 async def _run(told: OneShot, clock: Clock) -> bool:
@@ -69,7 +76,10 @@ async def _run(told: OneShot, clock: Clock) -> bool:
     spec = order.spec
     told.output.mkdir(parents=True, exist_ok=True)
     home = told.output / STATE_FOLDER / spec.job_id
-    agent = Agent(Setup(home, clock, allow_file_grants=True))
+    agent = _agent(home, clock)
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         await agent.start()
         job = _submit(agent, spec)
@@ -78,7 +88,15 @@ async def _run(told: OneShot, clock: Clock) -> bool:
         await _watch(job, ProgressLine(sys.stdout), clock)
     finally:
         await agent.close()
+        _clear_interrupted(agent.store.find(spec.job_id))
     return _conclude(job, told.output, home)
+
+
+def _agent(home: Path, clock: Clock) -> Agent:
+    try:
+        return Agent(Setup(home, clock, allow_file_grants=True))
+    except HomeInUse as exc:
+        raise HomeInUse("The same command is already running; wait for it.") from exc
 
 
 def order_from(told: OneShot, now: float) -> Order:
@@ -165,13 +183,15 @@ def describe(status: JobStatus) -> str:
 
 
 async def _watch(job: Job, line: ProgressLine, clock: Clock) -> None:
-    while not job.final:
-        rung = job.bell.next()
-        line.show(job.status)
-        await wait_for_event(clock, rung, _LOOK_EVERY_S)
-        if job.status.state is AttemptState.RUNNING:
-            await clock.sleep(_LOOK_EVERY_S)
-    line.end()
+    try:
+        while not job.final:
+            rung = job.bell.next()
+            line.show(job.status)
+            await wait_for_event(clock, rung, _LOOK_EVERY_S)
+            if job.status.state is AttemptState.RUNNING:
+                await clock.sleep(_LOOK_EVERY_S)
+    finally:
+        line.end()
 
 
 def _submit(agent: Agent, spec: JobSpec) -> Job:
@@ -184,25 +204,64 @@ def _submit(agent: Agent, spec: JobSpec) -> Job:
     return job
 
 
+def _clear_interrupted(job: Job | None) -> None:
+    """Free what nobody takes up again: half a result, copied inputs. The order stays, and with it the names."""
+    if job and not job.final:
+        clear_leftovers(job)
+
+
 def _conclude(job: Job, output: Path, home: Path) -> bool:
     if job.status.state is not AttemptState.DELIVERED:
         print(f"{job.status.state} ({job.status.reason}): {job.status.message}", file=sys.stderr)
-        print(f"What the pipeline printed: {job.folder.stdout_log}", file=sys.stderr)
+        if log := _keep_log(job.folder.stdout_log, home):
+            print(f"What the pipeline printed is in {log}, which you may delete.", file=sys.stderr)
         return False
     for name in job.spec.output_names().values():
         print(output / name)
+    _remove_state(home)
+    return True
+
+
+def _keep_log(log: Path, home: Path) -> Path | None:
+    """Remove a failed job's state but for what its pipeline printed; None where that is nothing."""
+    if not log.is_file() or not log.stat().st_size:
+        _remove_state(home)
+        return None
+    kept = log.replace(home / log.name)
+    for path in home.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != kept:
+            path.unlink()
+    return kept
+
+
+def _remove_state(home: Path) -> None:
     shutil.rmtree(home)
     with contextlib.suppress(OSError):  # another job's state lies there
         home.parent.rmdir()
-    return True
 
 
 def _entries(paths: Sequence[Path]) -> tuple[InputSpec, ...]:
     for path in paths:
+        _check_name(path)
         if not path.is_file():
-            raise InputError(f"There is no file {path}.", advice="Give --input a file on this machine.")
+            raise InputError(f"There is no file {_shown(path)}.", advice="Give --input a file on this machine.")
     slots = ["source"] if len(paths) == 1 else [f"source_{number}" for number in range(1, len(paths) + 1)]
     return tuple(_entry(slot, path) for slot, path in zip(slots, paths, strict=True))
+
+
+def _check_name(path: Path) -> None:
+    try:
+        check_file_name(path.name)
+    except ValueError as exc:
+        advice = "Rename the file, or make a link to it with a plain name."
+        raise InputError(f"The input cannot be used: {exc}.", advice=advice) from exc
+
+
+def _shown(path: Path) -> str:
+    """Write a path as it was typed, unless that would confuse a terminal."""
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _entry(slot: str, path: Path) -> InputSpec:

@@ -54,9 +54,14 @@ class Cost:
     bare_ms: float
 
     @property
-    def ratio(self) -> float:
-        """How many times the bare route's cost."""
-        return self.agent_ms / self.bare_ms
+    def ratio(self) -> float | None:
+        """How many times the bare route's cost; None where that was too little for the system's clock of CPU time."""
+        return self.agent_ms / self.bare_ms if self.bare_ms else None
+
+    def __str__(self) -> str:
+        if self.ratio is None:
+            return "too few polls to measure"
+        return f"{self.agent_ms:.2f} ms CPU a request; bare route {self.bare_ms:.2f} ms; ratio {self.ratio:.2f}"
 
 
 @dataclass
@@ -98,7 +103,7 @@ async def _compare(
     agent: Server, bare: Server, ask: Callable[[AgentChannel], Awaitable[object]], polls: int, rounds: int
 ) -> Cost:
     for server in (agent, bare):
-        await server.cost_ms(ask, polls // 4)  # the first ones import, connect and fill caches
+        await server.cost_ms(ask, max(1, polls // 4))  # the first ones import, connect and fill caches
     pairs = [(await agent.cost_ms(ask, polls), await bare.cost_ms(ask, polls)) for _ in range(rounds)]
     return Cost(statistics.median(one for one, _ in pairs), statistics.median(other for _, other in pairs))
 
@@ -215,11 +220,18 @@ def serve_bare(work: Path) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
 def main() -> None:
     """Measure and print."""
     words = argparse.ArgumentParser(prog="python -m bench.agent_polls", description="What a poll costs the agent.")
-    words.add_argument("--polls", type=int, default=400, help="requests a round, by default %(default)s")
-    words.add_argument("--rounds", type=int, default=5, help="by default %(default)s")
+    words.add_argument("--polls", type=_positive, default=400, help="requests a round, by default %(default)s")
+    words.add_argument("--rounds", type=_positive, default=5, help="by default %(default)s")
     words.add_argument("--json", action="store_true", help="print for machines")
     words.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
     told = words.parse_args()
@@ -235,9 +247,7 @@ def main() -> None:
         print(json.dumps({"polls": told.polls, "rounds": told.rounds, **rows}))
         return
     for kind, cost in costs.items():
-        print(
-            f"{kind:7} {cost.agent_ms:.2f} ms CPU a request; bare route {cost.bare_ms:.2f} ms; ratio {cost.ratio:.2f}"
-        )
+        print(f"{kind:7} {cost}")
 
 
 if __name__ == "__main__":

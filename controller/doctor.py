@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -91,12 +92,15 @@ def check_codecs(known: Callable[[str, str], bool] | None = None) -> Finding:
     return good("video library", f"PyAV {av.__version__} reads {', '.join(_DECODERS)}; writes {writes}")
 
 
-def check_state(folder: StateFolder) -> Finding:
-    """Look whether the laptop can remember."""
+def check_state(folder: StateFolder, *, writes: bool = True) -> Finding:
+    """Look whether the laptop can remember: by writing there, unless `writes` forbids it."""
     try:
         probe = folder.root / ".doctor"
-        probe.write_bytes(b"")
-        probe.unlink()
+        if writes:
+            probe.write_bytes(b"")
+            probe.unlink()
+        elif not os.access(folder.root, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as exc:
         told = f"{folder.root} cannot be written: {exc.strerror}."
         return Finding("state folder", Level.FAIL, told, "Name another: --state, or $FRAMEHAUL_STATE.")

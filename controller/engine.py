@@ -45,12 +45,16 @@ class Engine:
         also: Collection[str] = (),
         only: Collection[str] | None = None,
         seen: set[str] | None = None,
+        asked: Collection[str] = (),
     ) -> None:
-        """Look at the clouds in `also` too; hand out jobs of the batches in `only`; name living leases in `seen`."""
+        """Look at the clouds in `also` too; hand out jobs of the batches in `only`; name living leases in `seen`.
+
+        The batches in `asked` are counted even where they wish no work.
+        """
         self._also = also
         self._only = only
         self._seen = set() if seen is None else seen
-        self._lookout = Lookout(desk.observer, desk.ledger)
+        self._lookout = Lookout(desk.observer, desk.ledger, asked)
         self._desk = replace(desk, observer=self._lookout)
         self._open_provider = open_provider
         self._open_channel = open_channel

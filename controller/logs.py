@@ -6,6 +6,7 @@ each byte of what can be had is given once, in its order.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -56,6 +57,14 @@ def find_jobs(ledger: Ledger, text: str) -> list[Job]:
     return found
 
 
+def judge_attempt(job: Job, attempt: int | None) -> None:
+    """Refuse an attempt that was never made. ConfigError names those that were."""
+    if attempt is None or attempt <= job.attempt:
+        return
+    made = {0: "none was made yet", 1: "there is 1 alone"}.get(job.attempt, f"there are 1 to {job.attempt}")
+    raise ConfigError(f"{job.name} has no attempt {attempt}: {made}.", advice="Without --attempt, the latest is read.")
+
+
 class LogReader:
     """One stream of one job's log."""
 
@@ -76,6 +85,7 @@ class LogReader:
         """
         job = self._job
         place = Place(attempt or job.attempt, 0)
+        offset = max(-_FAR, min(offset, _FAR))
         place = replace(place, offset=offset if offset >= 0 else max(0, await self._end(place) + offset))
         tries = _TRIES
         while True:
@@ -160,5 +170,6 @@ class LogReader:
 
 def _tail(path: Path, offset: int) -> bytes:
     with path.open("rb") as file:
-        file.seek(offset)
+        # Disks refuse to look farther than their largest file could reach.
+        file.seek(min(offset, file.seek(0, os.SEEK_END)))
         return file.read()

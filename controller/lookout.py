@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from controller.desk import Observer
 from controller.ledger import Job, Lease, Ledger
@@ -15,12 +15,12 @@ from framehaul.contract.status import JobStatus
 class Lookout:
     """An observer before the observer: it remembers what each agent said last."""
 
-    def __init__(self, observer: Observer, ledger: Ledger) -> None:
+    def __init__(self, observer: Observer, ledger: Ledger, asked: Collection[str] = ()) -> None:
         self._observer = observer
         self._ledger = ledger
         self._latest: dict[str, JobStatus] = {}
-        # Every batch that was worked on since we look: the finished ones stay in the count.
-        self._carried: set[str] = set()
+        # Every batch that was asked for, or worked on since we look: what is finished or stopped stays in the count.
+        self._carried: set[str] = set(asked)
 
     def look(self, now: float, runs_here: Callable[[str], bool]) -> None:
         """Sum up what is being carried, and tell it."""

@@ -29,7 +29,7 @@ class Lid:
 
 @dataclass(frozen=True)
 class Overview:
-    """One look at everything. `eta_s` is None where nobody can know, and 0 where nothing is left."""
+    """One look at everything. `eta_s` is None where nobody can know or all is stopped, 0 where nothing is left."""
 
     total: int
     done: int
@@ -38,6 +38,8 @@ class Overview:
     eta_s: float | None
     machines: int
     lid: Lid
+    # Whether work is left that nobody will do until somebody says so.
+    stopped: bool = False
 
     @property
     def left(self) -> int:
@@ -79,14 +81,16 @@ class Scene:
 
 def overview_of(scene: Scene, now: float) -> Overview:
     """Sum up."""
+    stopped = bool(scene.open_jobs) and not (scene.at_work and scene.wanted)
     return Overview(
         total=sum(scene.tally.values()),
         done=scene.tally.get(JobState.PUBLISHED, 0),
         failed=scene.tally.get(JobState.EXCLUDED, 0),
         dollars=sum(lease.dollars(now) for lease in scene.leases),
-        eta_s=_eta_s(scene),
+        eta_s=None if stopped else _eta_s(scene),
         machines=len(scene.machines),
         lid=_lid(scene),
+        stopped=stopped,
     )
 
 

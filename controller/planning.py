@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from types import MappingProxyType
 from typing import Any
 
 from controller.inputs import Refusal, Selection, Source, find_sources, probe_source
@@ -28,11 +29,17 @@ __all__ = ["Plan", "PlannedJob", "check_target", "make_plan", "plan_as_json", "p
 
 
 def make_plan(
-    settings: Settings, ledger: Ledger, now: float, *, tell: Callable[[str], None] = lambda text: None
+    settings: Settings,
+    ledger: Ledger,
+    now: float,
+    *,
+    tell: Callable[[str], None] = lambda text: None,
+    folders: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """Look at every input; InputError or ConfigError where the request itself cannot stand.
 
     Blocks; spends nothing, writes nothing. `max_files` counts the jobs: what is done or refused uses none of it up.
+    `folders` holds, by an input's address, the folder that its results had before.
     """
     pipeline = load_pipeline(settings.pipeline)
     params, assets = pipeline.pack(pipeline.parse(settings.params))
@@ -49,6 +56,7 @@ def make_plan(
         if isinstance(found, Refusal):
             plan.refused.append(found)
             continue
+        found = replace(found, folder=folders.get(str(found.uri), found.folder))
         tell(found.name)
         running = busy.get((found.fingerprint, digest, _place(settings.to)))
         if running is not None:

@@ -44,17 +44,23 @@ def replan(desk: Desk, settings: Settings, batch: Batch, jobs: list[Job]) -> tup
         else:
             there[str(parse_uri(job.source))] = job
     again = settings.model_copy(update=_as_before(batch, tuple(there)))
-    plan = make_plan(again, desk.ledger, desk.clock.now())
-    planned = [
-        replace(found, source=replace(found.source, folder=there[str(found.source.uri)].folder)) for found in plan.jobs
-    ]
-    return again, replace(plan, jobs=planned, refused=[*plan.refused, *gone], assets=batch.assets)
+    folders = {address: job.folder for address, job in there.items()}
+    plan = make_plan(again, desk.ledger, desk.clock.now(), folders=folders)
+    since = _done_since(desk.ledger, batch) if again.redo else set()
+    done = [found.source for found in plan.jobs if found.source.fingerprint in since]
+    return again, replace(
+        plan,
+        jobs=[found for found in plan.jobs if found.source not in done],
+        done=[*plan.done, *done],
+        refused=[*plan.refused, *gone],
+        assets=batch.assets,
+    )
 
 
 def _as_before(batch: Batch, inputs: tuple[str, ...]) -> dict[str, Any]:
     """Give the settings that a batch was made with; what selects inputs has done its work."""
     remembered = {key: batch.options[key] for key in Settings().batch_options() if key in batch.options}
-    selecting = {"include": (), "exclude": (), "newer_than": None, "max_files": None, "preset": None}
+    selecting = {"include": (), "exclude": (), "newer_than": None, "max_files": None, "preset": None, "redo": False}
     return {
         **selecting,
         **remembered,
@@ -63,7 +69,18 @@ def _as_before(batch: Batch, inputs: tuple[str, ...]) -> dict[str, Any]:
         "provider": batch.provider,
         "pipeline": batch.pipeline,
         "params": batch.params,
-        "redo": False,
+    }
+
+
+def _done_since(ledger: Ledger, batch: Batch) -> set[str]:
+    """Give the fingerprints of what later batches did, as this one was meant to.
+
+    The markers of a batch with --no-skip-existing cannot tell: they may be older than it.
+    """
+    later = [found for found in ledger.batches() if found.created_at > batch.created_at]
+    meant = [found for found in later if (found.params_digest, found.target) == (batch.params_digest, batch.target)]
+    return {
+        job.fingerprint for found in meant for job in ledger.jobs(batch_id=found.id) if job.state is JobState.PUBLISHED
     }
 
 

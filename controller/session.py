@@ -58,7 +58,7 @@ class Session:
             while True:
                 try:
                     with self._desk.state.lock():
-                        await self._act()
+                        await self._act(batch_ids)
                         return
                 except Timeout:
                     if not told:
@@ -67,8 +67,10 @@ class Session:
                     if await self._attend(batch_ids):
                         return
 
-    async def _act(self) -> None:
-        self._engine = Engine(self._desk, self._open_provider, seen=self._seen, also=self._also, only=self._only)
+    async def _act(self, batch_ids: Sequence[str]) -> None:
+        self._engine = Engine(
+            self._desk, self._open_provider, seen=self._seen, also=self._also, only=self._only, asked=batch_ids
+        )
         self._task = asyncio.create_task(self._engine.run())
         try:
             await self._task
@@ -86,7 +88,7 @@ class Session:
     async def _attend(self, batch_ids: Sequence[str]) -> bool:
         """Watch the ledger while another process acts; True when our batches are over."""
         seen: dict[str, str] = {}
-        lookout = Lookout(self._desk.observer, self._desk.ledger)
+        lookout = Lookout(self._desk.observer, self._desk.ledger, batch_ids)
         while self._desk.state.is_locked():
             await self._look_on(lookout, batch_ids)
             over = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from controller.errors import ConfigError
 
 _LOOKERS_S = 0.25
+_ANOTHER = "Name another: --state, or $FRAMEHAUL_STATE."
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,24 @@ class StateFolder:
     root: Path
 
     @classmethod
-    def choose(cls, given: Path | None, environment: Mapping[str, str] = os.environ) -> StateFolder:
+    def choose(
+        cls,
+        given: Path | None,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        user_folder: Callable[[], Path] = Path.home,
+    ) -> StateFolder:
         """Take the option, else $FRAMEHAUL_STATE, else the user's state folder (XDG)."""
         if given is None and environment.get("FRAMEHAUL_STATE"):
             given = Path(environment["FRAMEHAUL_STATE"])
         if given is None:
-            base = environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+            base = environment.get("XDG_STATE_HOME") or _in_user_folder(user_folder)
             given = Path(base) / "framehaul"
         try:
             root = given.expanduser().resolve()
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
         except (OSError, RuntimeError) as exc:
-            raise ConfigError(f"The state folder {given} cannot be used: {exc}.") from exc
+            raise ConfigError(f"The state folder {given} cannot be used: {exc}.", advice=_ANOTHER) from exc
         return cls(root)
 
     @property
@@ -54,13 +61,31 @@ class StateFolder:
 
     def lock(self) -> FileLock:
         """Name the lock: whoever holds it carries out what the ledger wishes. It falls with its process."""
-        return FileLock(self.root / "lock", timeout=0)
+        return FileLock(self._lock_file(), timeout=0)
 
     def is_locked(self) -> bool:
         """Say whether some process is at work here; one that only looks, as this does, holds it for a moment."""
-        lock = FileLock(self.root / "lock", timeout=_LOOKERS_S, poll_interval=_LOOKERS_S / 5)
+        lock = FileLock(self._lock_file(), timeout=_LOOKERS_S, poll_interval=_LOOKERS_S / 5)
         try:
             with lock:
                 return False
         except Timeout:
             return True
+
+    def _lock_file(self) -> Path:
+        """Name the lock's file once it can be opened; ConfigError where it is a folder, or somebody else's."""
+        path = self.root / "lock"
+        try:
+            path.open("ab").close()
+        except OSError as exc:
+            raise ConfigError(f"The lock {path} cannot be used: {exc.strerror}.", advice=_ANOTHER) from exc
+        return path
+
+
+def _in_user_folder(user_folder: Callable[[], Path]) -> Path:
+    try:
+        return user_folder() / ".local" / "state"
+    except RuntimeError as exc:
+        raise ConfigError(
+            "There is no state folder: $HOME is not set, and this user has none.", advice=_ANOTHER
+        ) from exc

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.cli.asked import settings_of, warn
+from controller.cli.asked import settings_of, settings_or_fewer
 from controller.cli.carry import Ended, carry, carry_out
 from controller.cli.options import Acting, Configured
 from controller.cli.setup import Seat, provider_opener, seated
@@ -31,7 +31,7 @@ BatchName = Annotated[
 
 def resume(configured: Configured, talk: Acting, batch: BatchName = None) -> int:
     """Go on with what the ledger holds: after a crash, a Ctrl-C or a stop."""
-    settings = settings_of(configured)
+    settings = settings_or_fewer(configured, "Going on", strict=True)
     with seated(configured.state, talk) as seat:
         batches = _chosen(seat, batch, unclosed=True)
         if not batches:
@@ -60,9 +60,11 @@ def retry(
         if found is None or not jobs:
             seat.insist("Nothing failed." if found is None else f"Nothing failed in {found.id}.")
             return Ended(ExitCode.DONE, document={"retried": 0, "batch": found and found.id}).printed(seat)
-        count = counted(len(jobs), "job")
-        seat.tell(f"{count} of {found.id} {'would be' if talk.dry_run else 'is' if len(jobs) == 1 else 'are'} retried.")
         again, planned = replan(seat.desk, settings, found, jobs)
+        count = len(planned.jobs)
+        if count:
+            will = "would be" if talk.dry_run else "is" if count == 1 else "are"
+            seat.tell(f"{counted(count, 'job')} of {found.id} {will} retried.")
         return carry_out(seat, again, planned, dry_run=talk.dry_run).printed(seat)
 
 
@@ -83,7 +85,7 @@ def stop(
         if seat.desk.state.is_locked():
             seat.insist(f"Asked for the end of {_batches(len(batches))}; the framehaul at work does it.")
             return Ended(ExitCode.DONE, document={**asked, "by": "another framehaul"}).printed(seat)
-        return _carry_out_the_stop(seat, _settings_to_stop(configured), batches, asked).printed(seat)
+        return _carry_out_the_stop(seat, settings_or_fewer(configured, "Stopping"), batches, asked).printed(seat)
 
 
 def _carry_out_the_stop(seat: Seat, settings: Settings, batches: list[Batch], asked: dict[str, Any]) -> Ended:
@@ -138,12 +140,3 @@ def _chosen(seat: Seat, text: str | None, *, unclosed: bool) -> list[Batch]:
 
 def _batches(count: int) -> str:
     return "1 batch" if count == 1 else f"{count} batches"
-
-
-def _settings_to_stop(configured: Configured) -> Settings:
-    """Read the settings, or do without: a slip in a file must not keep a machine running."""
-    try:
-        return settings_of(configured)
-    except ConfigError as exc:
-        warn(f"{exc} Stopping with the defaults.")
-        return Settings()

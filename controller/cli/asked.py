@@ -7,9 +7,10 @@ from typing import Any
 
 from controller.cli.options import Chosen, Configured, Machines, Results, Work
 from controller.errors import ConfigError
-from controller.settings import Secrets, Settings, environment_with_env_file, load_settings
+from controller.settings import Secrets, Settings, environment_with_env_file, load_clouds, load_settings
 from controller.terminal.console import complain
 from controller.terminal.words import plain
+from framehaul.errors import FramehaulError
 
 _PARAMS = ("mode", "model", "scale", "precision", "start", "end", "sample", "allow_truncated")
 
@@ -46,6 +47,27 @@ def settings_of(
     }
     secrets_of(configured)
     return load_settings(configured.config, {**given, **more}, tell=warn)
+
+
+def settings_or_fewer(configured: Configured, doing: str, *, strict: bool = False) -> Settings:
+    """Read the settings of work that began before; do without what is out of order, and warn of it.
+
+    A remote config that is down, or a slip in a file, must not keep a machine running or a log unread. Where machines
+    are rented (`strict`), the providers of the local file must be understood: ConfigError where they are not.
+    """
+    try:
+        return settings_of(configured)
+    except FramehaulError as exc:
+        trouble = exc
+    try:
+        clouds = load_clouds(configured.config)
+    except FramehaulError:
+        if strict:
+            raise
+        warn(f"{trouble.message} {doing} with the defaults.")
+        return Settings()
+    warn(f"{trouble.message} {doing} with the local file's providers alone.")
+    return clouds
 
 
 def secrets_of(configured: Configured) -> Secrets:

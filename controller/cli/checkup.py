@@ -61,7 +61,7 @@ def _findings(configured: Configured, results: Results, talk: Talk) -> Iterator[
 
 def _findings_at(seat: Seat, settings: Settings) -> Iterator[Finding]:
     desk = seat.desk
-    yield checks.check_state(desk.state)
+    yield checks.check_state(desk.state, writes=not seat.talk.dry_run)
     yield checks.check_ledger(desk.ledger)
     yield checks.check_disk(desk.state.root)
     target = parse_uri(settings.to)

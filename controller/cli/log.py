@@ -11,13 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.cli.asked import settings_of, warn
+from controller.cli.asked import settings_or_fewer, warn
 from controller.cli.options import Configured, Talk
 from controller.cli.setup import Seat, provider_opener, seated
 from controller.errors import ExitCode
 from controller.ledger import Job
-from controller.logs import LogReader, Piece, find_jobs
+from controller.logs import LogReader, Piece, find_jobs, judge_attempt
 from controller.terminal.console import print_json, put
+from controller.terminal.streams import trouble_of
 from controller.terminal.words import plain
 from framehaul.contract.routes import LOG_STREAMS
 
@@ -64,9 +65,10 @@ def logs(
     for name in streams:
         if name not in LOG_STREAMS:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(LOG_STREAMS)}.", param_hint="--stream")
-    settings = settings_of(configured)
+    settings = settings_or_fewer(configured, "Reading")
     with seated(configured.state, talk) as seat:
         found = _chosen(seat, job)
+        judge_attempt(found, attempt)
         batch = seat.desk.ledger.batch(found.batch_id)
         assert batch is not None
         provider = provider_opener(settings, seat.desk)(batch.provider)
@@ -101,6 +103,8 @@ async def _print(job: Job, pieces: dict[str, AsyncIterator[Piece]], *, json_out:
             sys.stdout.buffer.write(piece.data)
             sys.stdout.buffer.flush()
             printed = True
+            if trouble_of(sys.stdout):
+                break
         return printed
     async for line in _merged(pieces):
         printed = True
@@ -109,6 +113,8 @@ async def _print(job: Job, pieces: dict[str, AsyncIterator[Piece]], *, json_out:
         else:
             mark = f"{line.stream}: " if len(pieces) > 1 else ""
             put(mark + "\t".join(map(plain, line.text.split("\t"))))
+        if trouble_of(sys.stdout):
+            break
     return printed
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Annotated
 
 import typer
 
-from controller.cli.asked import settings_of
+from controller.cli.asked import settings_of, settings_or_fewer
 from controller.cli.options import Chosen, Configured, Remembered, Talk
 from controller.cli.setup import Seat, provider_opener, seated
 from controller.errors import ConfigError, ControllerError, ExitCode
@@ -20,6 +21,7 @@ from controller.terminal.catalogue import pipeline_as_json, show_pipeline
 from controller.terminal.console import print_json
 from controller.terminal.listing import ListingTable, totals_words
 from controller.terminal.standing import Standing, show_standing, standing_as_json
+from controller.terminal.streams import trouble_of
 from controller.terminal.tables import job_as_json, lease_as_json, show_running
 from framehaul.pipelines.catalogue import load_pipeline, pipeline_names
 
@@ -52,7 +54,7 @@ def status(
     """Show how the whole stands, and each job that runs or waits; from any terminal, while another one works."""
     if watch and talk.json_out:
         raise ConfigError("--watch and --json exclude each other.", advice="Call status --json again and again.")
-    settings = settings_of(configured)
+    settings = settings_or_fewer(configured, "Looking")
     with seated(configured.state, talk) as seat:
         standing = asyncio.run(_look(seat, settings))
         if talk.json_out:
@@ -60,7 +62,7 @@ def status(
             return ExitCode.DONE
         show_standing(seat.console, standing)
         shown: Overview = standing.overview
-        while watch and standing.at_work:
+        while watch and standing.at_work and trouble_of(sys.stdout) is None:
             seat.desk.clock.wait(_LOOK_EVERY_S)
             standing = asyncio.run(_look(seat, settings))
             if seat.console.is_terminal:

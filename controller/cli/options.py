@@ -126,13 +126,12 @@ class Talk:
         _talk("--verbose", "-v", count=True, show_default=False, help="Every move, with times and ids; -vv more."),
     ] = 0
     quiet: Annotated[bool, _talk("--quiet", "-q", help="Only the result, and what went wrong.")] = False
+    dry_run: Annotated[bool, _talk("--dry-run", help="Say what would be done, change nothing.")] = False
 
 
 @dataclass(frozen=True)
 class Acting(Talk):
-    """How much is said, and whether anything is done at all."""
-
-    dry_run: Annotated[bool, _talk("--dry-run", help="Say what would be done, change nothing.")] = False
+    """The same, of a command that changes something; the others know --dry-run so that it may stand anywhere."""
 
 
 def spread(command: Callable[..., int]) -> Callable[..., int]:

@@ -66,7 +66,7 @@ def _start_s(settings: Settings, start: str | None) -> float | None:
     if start is None:
         return None
     params = load_pipeline(settings.pipeline).parse({**settings.params, "start": start})
-    return float(params.model_dump()["start"])
+    return float(params.model_dump()["start"] or 0.0)  # the very beginning is spelled as none
 
 
 def _tell(seat: Seat, settings: Settings, whole: Plan, ended: Ended, command: str) -> dict[str, Any] | None:

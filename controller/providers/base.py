@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 import controller.providers as folder
 from controller.errors import ConfigError
 from framehaul.clock import Clock
@@ -98,6 +100,12 @@ class Provider(Protocol):
 def provider_names() -> list[str]:
     """List the clouds that lie here."""
     return sorted(module.name for module in pkgutil.iter_modules(folder.__path__) if module.name != "base")
+
+
+def options_model(name: str) -> type[BaseModel] | None:
+    """Give the shape of a cloud's options, where its file names one as `OPTIONS`: settings are then judged by it."""
+    model: type[BaseModel] | None = getattr(importlib.import_module(f"{folder.__name__}.{name}"), "OPTIONS", None)
+    return model
 
 
 def load_provider(name: str, options: Mapping[str, Any], *, state: Path, clock: Clock) -> Provider:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 import framehaul
 from controller.errors import ConfigError, ProviderError
@@ -47,6 +47,20 @@ class LocalOptions(BaseModel):
 
     # A command put before the agent's, such as [nice, -n, "10"] or [systemd-run, --user, --scope].
     launcher: list[str] = []
+
+    @field_validator("launcher")
+    @classmethod
+    def _there(cls, command: list[str]) -> list[str]:
+        """Find the program now: when a machine is rented it is late, and the agent runs in another folder."""
+        if not command:
+            return command
+        program = shutil.which(command[0])
+        if program is None:
+            raise ValueError(f"there is no program {command[0]!r} here; install it, or take the launcher out")
+        return [str(Path(program).absolute()), *command[1:]]
+
+
+OPTIONS = LocalOptions
 
 
 class LocalProvider:
@@ -216,7 +230,7 @@ def open_provider(options: Mapping[str, Any], *, state: Path, clock: Clock, plat
     try:
         parsed = LocalOptions.model_validate(dict(options))
     except ValidationError as exc:
-        raise ConfigError(f"providers.local: {exc.errors()[0]['msg']}.") from exc
+        raise ConfigError(f"providers.local: {exc.errors()[0]['msg'].removeprefix('Value error, ')}.") from exc
     if platform != "posix":
         raise ConfigError("The provider 'local' needs Linux or macOS.")
     return LocalProvider((state / "local-cloud").resolve(), clock, parsed)

@@ -18,6 +18,7 @@ from dotenv.variables import parse_variables
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from controller.errors import ConfigError
+from controller.settings.files import place_of_no_text
 
 ENV_FILE = Path(".env")
 SECRET_NAMES = frozenset(
@@ -81,8 +82,7 @@ def _read(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
-        line = exc.object.count(b"\n", 0, exc.start) + 1
-        raise ConfigError(f"{path}, line {line}: this is no UTF-8 text.") from exc
+        raise ConfigError(f"{path}{place_of_no_text(exc)}: this is no UTF-8 text.") from exc
     said: dict[str, str] = {}
     for binding in parse_stream(StringIO(text)):
         if binding.error:

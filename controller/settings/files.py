@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
 
 from controller.errors import ConfigError
+from controller.settings.wording import shown
 
 CONFIG_FILE = Path("config.yaml")
 
@@ -44,25 +47,30 @@ def read_config(path: Path | None) -> Document:
     if chosen is None:
         return Document(str(CONFIG_FILE))
     try:
-        text = chosen.read_text(encoding="utf-8-sig")
+        text = chosen.read_bytes().decode("utf-8-sig")
     except OSError as exc:
         raise ConfigError(f"{chosen} cannot be read: {exc.strerror}.") from exc
     except UnicodeDecodeError as exc:
-        line = exc.object.count(b"\n", 0, exc.start) + 1
-        raise ConfigError(f"{chosen}, line {line}: this is no UTF-8 text.") from exc
+        raise ConfigError(f"{chosen}{place_of_no_text(exc)}: this is no UTF-8 text.") from exc
     return parse(str(chosen), text)
+
+
+def place_of_no_text(exc: UnicodeDecodeError) -> str:
+    """Say where the first byte stands that is no UTF-8, as an editor counts."""
+    return _place_after(exc.object[: exc.start].decode(errors="replace"))
 
 
 def parse(name: str, text: str) -> Document:
     """Take YAML or JSON apart; ConfigError where it is neither, or says a key twice."""
     try:
-        tree, values = _understood(text)
+        tree, values = _understood(name, text)
+    except ReaderError as exc:
+        place = _place_after(text[: exc.position])
+        raise ConfigError(f"{name}{place}: the character U+{exc.character:04X} cannot stand in settings.") from exc
     except yaml.YAMLError as exc:
         raise ConfigError(_yaml_sentence(name, exc)) from exc
     except RecursionError as exc:
         raise ConfigError(f"{name}: it is nested too deeply.") from exc
-    except ValueError as exc:  # a date such as 2026-02-30
-        raise ConfigError(f"{name}: a value cannot be read: {exc}.") from exc
     if values is None:
         return Document(name)
     if not isinstance(values, dict):
@@ -73,23 +81,66 @@ def parse(name: str, text: str) -> Document:
     return Document(name, {str(key): value for key, value in values.items()}, tree)
 
 
-def has_aliases(text: str) -> bool:
+def has_aliases(tree: Node | None) -> bool:
     """Say whether a YAML text refers to parts of itself; a few lines of that can mean billions of values."""
-    return any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader))
+    seen: set[int] = set()
+    for node in _nodes(tree):
+        if id(node) in seen:
+            return True
+        seen.add(id(node))
+    return False
 
 
-def _understood(text: str) -> tuple[Node | None, Any]:
+def _understood(name: str, text: str) -> tuple[Node | None, Any]:
     try:
         tree = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError:
         if not text.lstrip().startswith("{"):
             raise
         try:
-            return None, json.loads(text)  # JSON may be indented by tabs, YAML may not
+            values = json.loads(text)  # JSON may be indented by tabs, YAML may not
         except ValueError:
-            pass
-        raise
-    return tree, yaml.safe_load(text)
+            values = None
+        if values is None:
+            raise
+        return _tree_of_json(name, text), values
+    try:
+        return tree, yaml.safe_load(text)
+    except ValueError as exc:
+        raise ConfigError(_value_sentence(name, tree, exc)) from exc
+
+
+def _tree_of_json(name: str, text: str) -> Node | None:
+    """Give JSON's tree for its lines: no tab stands within its strings, so each may be a space."""
+    try:
+        return yaml.compose(text.replace("\t", " "), yaml.SafeLoader)
+    except yaml.YAMLError:
+        json.loads(text, object_pairs_hook=lambda pairs: _said_once(name, pairs))
+        return None
+
+
+def _said_once(name: str, pairs: list[tuple[str, Any]]) -> None:
+    """Raise ConfigError for a key that stands twice, where no tree can tell the lines."""
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise ConfigError(f"{name}: {key!r} stands there twice.")
+
+
+def _value_sentence(name: str, tree: Node | None, why: ValueError) -> str:
+    """Find the value that YAML takes for what it is not, such as the date 2026-02-30."""
+    for node in _nodes(tree):
+        try:
+            yaml.SafeLoader("").construct_object(node) if isinstance(node, ScalarNode) else None
+        except ValueError as exc:
+            place = f", line {node.start_mark.line + 1}, column {node.start_mark.column + 1}"
+            return f"{name}{place}: {shown(node.value)} cannot be read: {exc}."
+    return f"{name}: a value cannot be read: {why}."
+
+
+def _place_after(text: str) -> str:
+    """Say where the next letter stands, as an editor counts."""
+    before = text.removeprefix("\ufeff")
+    return f", line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 
 def _yaml_sentence(name: str, exc: yaml.YAMLError) -> str:
@@ -111,18 +162,25 @@ def _step(node: Node | None, step: str | int) -> tuple[Node, Node] | None:
 
 def _said_twice(tree: Node | None) -> Iterator[tuple[ScalarNode, int]]:
     """Find keys that stand twice in one mapping; YAML would silently take the last."""
+    for node in {id(node): node for node in _nodes(tree)}.values():  # an anchor may be used again
+        if isinstance(node, MappingNode):
+            yield from _twins(node)
+
+
+def _nodes(tree: Node | None) -> Iterator[Node]:
+    """List every node below; one that is referred to comes again, and what lies below it does not."""
     seen: set[int] = set()
     waiting = [tree] if tree is not None else []
     while waiting:
         node = waiting.pop()
+        yield node
         if id(node) in seen:
-            continue  # an anchor that is used again
+            continue
         seen.add(id(node))
         if isinstance(node, SequenceNode):
-            waiting += node.value
+            waiting += reversed(node.value)
         if isinstance(node, MappingNode):
-            waiting += [value for _, value in node.value]
-            yield from _twins(node)
+            waiting += [part for pair in reversed(node.value) for part in reversed(pair)]
 
 
 def _twins(node: MappingNode) -> Iterator[tuple[ScalarNode, int]]:

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from controller.errors import ConfigError
-from controller.providers.base import provider_names
+from controller.providers.base import options_model, provider_names
 from controller.settings.environment import SECRET_NAMES
 from controller.settings.files import Document
 from controller.settings.model import Settings
 from controller.settings.presets import NOT_IN_PRESETS
 from controller.settings.wording import wrong_value
-from framehaul.pipelines.catalogue import pipeline_names
+from framehaul.errors import BadParams
+from framehaul.pipelines.catalogue import load_pipeline, pipeline_names
 
 COMMAND_LINE = "The command line"
 _OPTIONS = {"inputs": "an input", "params": "--param", "redo": "--no-skip-existing"}
@@ -43,6 +44,32 @@ def judge(document: Document) -> None:
         raise ConfigError(f"{document.name}{'; '.join(told)}.")
 
 
+def judge_params(settings: Settings, documents: Iterable[Document]) -> None:
+    """Raise ConfigError where the pipeline refuses a parameter that one of these says; what nobody of them says passes.
+
+    What was typed, and what is wrong with several parameters together, is judged where the plan is made.
+    """
+    pipeline = load_pipeline(settings.pipeline)
+    try:
+        pipeline.parse(settings.params)
+    except BadParams as exc:
+        cause = exc.__cause__
+        errors = cause.errors() if isinstance(cause, ValidationError) else []
+        names = [error["loc"][0] for error in errors if error["loc"] and error["loc"][0] in settings.params]
+        for document in documents:
+            for path in _paths_of_params(document, names, settings.params):
+                raise ConfigError(f"{document.name}{document.place(path)}: {exc.message}", advice=exc.advice) from exc
+
+
+def _paths_of_params(document: Document, names: Iterable[Any], held: Mapping[str, Any]) -> Iterator[Steps]:
+    """Find where a source says what holds now of these parameters: itself, or in a preset of its own."""
+    values = document.values
+    bundles = {(): values} | {("presets", name): bundle for name, bundle in values.get("presets", {}).items()}
+    for above, bundle in bundles.items():
+        params = bundle.get("params", {})
+        yield from ((*above, "params", name) for name in names if name in params and params[name] is held[name])
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Suggest what may have been meant, or list what there is."""
     known = list(known)
@@ -52,6 +79,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def _mistakes(document: Document) -> Iterator[Mistake]:
     yield from _of_bundle(document.values, (), Settings.model_fields)
+    yield from _of_providers(document.values.get("providers"))
     presets = document.values.get("presets")
     for name, bundle in presets.items() if isinstance(presets, Mapping) else ():
         if isinstance(bundle, Mapping):
@@ -73,6 +101,31 @@ def _of_bundle(values: Mapping[Any, Any], above: Steps, keys: Iterable[str]) -> 
         name = values.get(key)
         if isinstance(name, str) and name not in names:
             yield Mistake((*above, key), f"there is no {key} {name!r} ({nearest(name, names)})")
+
+
+def _of_providers(providers: Any) -> Iterator[Mistake]:
+    """Judge clouds by their names, and the options of those that say which they take."""
+    names = provider_names()
+    for name, options in providers.items() if isinstance(providers, Mapping) else ():
+        if not isinstance(name, str) or not isinstance(options, Mapping):
+            continue  # told already
+        if name not in names:
+            yield Mistake(("providers", name), f"there is no provider {name!r} ({nearest(name, names)})", at_key=True)
+        elif model := options_model(name):
+            yield from _of_options(model, name, options)
+
+
+def _of_options(model: type[BaseModel], name: str, options: Mapping[Any, Any]) -> Iterator[Mistake]:
+    try:
+        model.model_validate(dict(options))
+    except ValidationError as exc:
+        for error in exc.errors():
+            path: Steps = ("providers", name, *error["loc"])
+            if error["type"] == "extra_forbidden":
+                known = nearest(str(error["loc"][-1]), model.model_fields)
+                yield Mistake(path, f"{name} has no option {str(error['loc'][-1])!r} ({known})", at_key=True)
+            else:
+                yield Mistake(path, wrong_value(error))
 
 
 def _no_such(key: str, known: Iterable[str], above: Steps) -> str:

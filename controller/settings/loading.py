@@ -8,11 +8,13 @@ from typing import Any
 
 from controller.errors import ConfigError
 from controller.settings.files import Document, read_config
-from controller.settings.judging import COMMAND_LINE, judge
+from controller.settings.judging import COMMAND_LINE, judge, judge_params
 from controller.settings.model import Settings
 from controller.settings.presets import Pile, Tell
 from controller.settings.remote import Fetch, fetch_config, judged_remote
 from framehaul.errors import FramehaulError
+
+_CLOUDS = ("provider", "providers")
 
 
 def _nobody(text: str) -> None:
@@ -31,7 +33,17 @@ def load_settings(
     for document in (local, line):
         judge(document)
     remote = _remote(local, line, fetch, tell)
-    return Settings.model_validate(_piled(local, remote, line, tell=tell))
+    settings = Settings.model_validate(_piled(local, remote, line, tell=tell))
+    judge_params(settings, (remote, local))
+    return settings
+
+
+def load_clouds(config: Path | None) -> Settings:
+    """Read only which clouds there are, from the local file alone; whatever else stands in it may be wrong."""
+    local = read_config(config)
+    clouds = Document(local.name, {key: local.values[key] for key in _CLOUDS if key in local.values}, local.tree)
+    judge(clouds)
+    return Settings.model_validate(clouds.values)
 
 
 def _piled(*documents: Document, tell: Tell = _nobody) -> dict[str, Any]:

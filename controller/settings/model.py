@@ -57,6 +57,13 @@ class Settings(BaseModel):
             value = str(value)
         return normalised(value) if isinstance(value, str) else value
 
+    @field_validator("to")
+    @classmethod
+    def _folder(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("nothing stands there; give a folder, such as ./out")
+        return value
+
     @field_validator("include", "exclude")
     @classmethod
     def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,4 +78,5 @@ class Settings(BaseModel):
             "max_instances": self.max_instances,
             "lease_hours": self.lease_hours,
             "preview": self.preview,
+            "redo": self.redo,
         }

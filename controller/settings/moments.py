@@ -9,6 +9,7 @@ from pathlib import Path
 from controller.errors import ConfigError
 
 _AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?(s|min|m|h|d|w)")
+_LONGEST_S = 1000 * 365.25 * 86400  # no file is older; far beyond it lies what no calendar holds
 _UNIT_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _WAYS = "a date (2026-01-31), a date and time (2026-01-31T18:00), an age (7d, 12h, 30min) or @FILE"
 
@@ -22,7 +23,10 @@ def normalised(text: str) -> str:
     if text.startswith("@") and len(text) > 1:
         return text
     if age := _AGE.fullmatch(text):
-        return f"{float(age[1]):g}{age[2]}"
+        if float(age[1]) * _UNIT_S[age[2]] > _LONGEST_S:
+            raise ValueError(f"{text!r} is longer ago than any file; give at most 1000 years (52000w)")
+        whole, _, part = age[1].partition(".")
+        return f"{whole.lstrip('0') or '0'}{'.' * bool(part.rstrip('0'))}{part.rstrip('0')}{age[2]}"
     try:
         return datetime.fromisoformat(text).astimezone().isoformat()
     except (ValueError, OverflowError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any
 from urllib.parse import urljoin
 
@@ -12,7 +14,7 @@ import httpx
 
 from controller.errors import ConfigError
 from controller.settings.environment import SECRET_NAMES
-from controller.settings.files import Document, has_aliases, parse
+from controller.settings.files import Document, has_aliases, parse, place_of_no_text
 from framehaul.clock import Clock, SystemClock
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import BadUri, StoreError
@@ -31,20 +33,70 @@ _LOCAL_KEYS = {
 _SECRET = re.compile(r"(^|_)(api_?key|secret|token|password|passwd)$", re.IGNORECASE)
 
 
-def fetch_config(url: str, *, transport: httpx.BaseTransport | None = None, clock: Clock | None = None) -> str:
+class _Patience:
+    """How long the whole may take, from the name's look-up to the last byte after the last redirect."""
+
+    def __init__(self, clock: Clock, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._clock = clock
+        self._until = clock.now() + timeout_s
+
+    def check(self, here: Uri) -> None:
+        """Raise when it is used up."""
+        if self._clock.now() > self._until:
+            raise self.lost(here)
+
+    def lost(self, here: Uri) -> ConfigError:
+        """Say that it is used up."""
+        return ConfigError(f"{here.public()} does not answer in full within {self.timeout_s:g} s.")
+
+
+def fetch_config(
+    url: str,
+    *,
+    transport: httpx.BaseTransport | None = None,
+    clock: Clock | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> str:
     """Get the text behind an address: https, or plain http on this machine; within 10 s, 1 MiB and 3 redirects.
 
     ConfigError says what is wrong without the address's user, password and query, which may be secrets.
     """
-    clock = clock or SystemClock()
-    until = clock.now() + TIMEOUT_S
+    patience = _Patience(clock or SystemClock(), timeout_s)
     here = _checked(url, None)
+    return _in_time(lambda: _followed(url, here, transport, patience), here, patience)
+
+
+def _in_time(fetch: Callable[[], str], here: Uri, patience: _Patience) -> str:
+    """Give up on a fetch that takes too long, wherever it hangs.
+
+    The timeouts of httpx count anew with each read, so a server may drip its headers for ever; looking up a name has
+    no timeout at all. The thread that is left behind keeps nobody from leaving.
+    """
+    outcome: Future[str] = Future()
+
+    def carry() -> None:
+        try:
+            outcome.set_result(fetch())
+        except BaseException as exc:  # noqa: BLE001 - handed on
+            outcome.set_exception(exc)
+
+    threading.Thread(target=carry, name="config_url", daemon=True).start()
+    try:
+        return outcome.result(patience.timeout_s)
+    except TimeoutError as exc:
+        raise patience.lost(here) from exc
+
+
+def _followed(url: str, here: Uri, transport: httpx.BaseTransport | None, patience: _Patience) -> str:
+    """Ask, and follow redirects."""
     for _ in range(MAX_REDIRECTS + 1):
-        answer = _ask(url, here, transport, clock, until)
+        answer = _ask(url, here, transport, patience)
         if isinstance(answer, bytes):
             return _text(answer, here)
         url = answer
         here = _checked(url, here)
+        patience.check(here)
     raise ConfigError(f"config_url: {here.public()}: redirected more than {MAX_REDIRECTS} times.")
 
 
@@ -54,7 +106,7 @@ def judged_remote(url: str, text: str) -> Document:
     if not text.strip():
         raise ConfigError(f"{name} is empty.")
     document = parse(name, text)
-    if document.tree is not None and has_aliases(text):
+    if has_aliases(document.tree):
         raise ConfigError(f"{name}: references (&name, *name) are not taken from an address.")
     for path, why in _forbidden(document.values):
         place = document.place(path, of_key=True)
@@ -96,37 +148,36 @@ def _is_loopback(url: str) -> bool:
         return False
 
 
-def _ask(url: str, here: Uri, transport: httpx.BaseTransport | None, clock: Clock, until: float) -> bytes | str:
+def _ask(url: str, here: Uri, transport: httpx.BaseTransport | None, patience: _Patience) -> bytes | str:
     """Ask once: the body, or the address that a redirect names."""
     try:
-        with wire_errors(here), _client(url, here, transport) as client, client.stream("GET", url) as reply:
+        with wire_errors(here), _client(url, here, transport, patience) as client, client.stream("GET", url) as reply:
             if reply.status_code in _REDIRECTS and reply.headers.get("location"):
                 return urljoin(url, reply.headers["location"])
             if reply.status_code != 200:
                 raise refusal(here, reply)
-            return _body(reply, here, clock, until)
+            return _body(reply, here, patience)
     except (StoreError, BadUri) as exc:
         raise ConfigError(exc.message) from exc
 
 
-def _client(url: str, here: Uri, transport: httpx.BaseTransport | None) -> httpx.Client:
+def _client(url: str, here: Uri, transport: httpx.BaseTransport | None, patience: _Patience) -> httpx.Client:
     """Open a client for one address: a redirect gets its own, so that none carries trust over to another."""
     return httpx.Client(
         transport=transport,
-        timeout=TIMEOUT_S,
+        timeout=patience.timeout_s,
         verify=here.scheme == "https",  # reading the certificates is slow, and plain http has none
         trust_env=not _is_loopback(url),  # a proxy has no business between this machine and itself
     )
 
 
-def _body(reply: httpx.Response, here: Uri, clock: Clock, until: float) -> bytes:
+def _body(reply: httpx.Response, here: Uri, patience: _Patience) -> bytes:
     body = b""
     for piece in reply.iter_bytes():
         body += piece
         if len(body) > MAX_BYTES:
             raise ConfigError(f"{here.public()} is larger than {MAX_BYTES >> 20} MiB; settings are not.")
-        if clock.now() > until:  # each piece may come in time, and the whole never
-            raise ConfigError(f"{here.public()} does not answer in full within {TIMEOUT_S:.0f} s.")
+        patience.check(here)  # each piece may come in time, and the whole never
     return body
 
 
@@ -134,7 +185,7 @@ def _text(body: bytes, here: Uri) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        raise ConfigError(f"{here.public()} is no UTF-8 text.") from exc
+        raise ConfigError(f"{here.public()}{place_of_no_text(exc)}: this is no UTF-8 text.") from exc
 
 
 def _forbidden(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:

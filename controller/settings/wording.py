@@ -13,6 +13,7 @@ _WANTED = {
     "float": "a number",
     "bool": "true or false",
     "string": "text",
+    "list": "a list, such as [one, two]",
     "tuple": "a list, such as [one, two]",
     "dict": "`name: value` lines",
     "date": "a date",
@@ -33,25 +34,25 @@ def wrong_value(error: ErrorDetails) -> str:
     if kind == "value_error":
         return _own_words(error)
     if kind == "invalid-json-value":
-        return f"{_shown(value)} cannot be kept as it is; put it in quotes"
+        return f"{shown(value)} cannot be kept as it is; put it in quotes"
     if error["loc"][-1] == "[key]":
-        return f"{_shown(value)} cannot be a name here; put it in quotes"
+        return f"{shown(value)} cannot be a name here; put it in quotes"
     bound = _BOUNDS.get(kind)
     wanted = bound(error.get("ctx", {})) if bound else _WANTED.get(kind.partition("_")[0], "")
     if not wanted:
         return error["msg"][:1].lower() + error["msg"][1:]
-    return f"nothing stands there; give {wanted}" if value is None else f"give {wanted}, not {_shown(value)}"
+    return f"nothing stands there; give {wanted}" if value is None else f"give {wanted}, not {shown(value)}"
 
 
 def _own_words(error: ErrorDetails) -> str:
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, UnicodeError):
-        return f"{_shown(error['input'])} holds half a character"
+        return f"{shown(error['input'])} holds half a character"
     text = str(cause or error["msg"])
     return "give a finite number" if text.startswith("Out of range float") else text
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """Write a value as it may be shown: short, and without what a terminal would obey."""
     if isinstance(value, bool):
         return str(value).lower()

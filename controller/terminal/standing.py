@@ -40,7 +40,7 @@ def show_standing(console: Console, standing: Standing) -> None:
         ]
         show_rows(console, ("input", "state", "now", "machine", "job"), rows)
     if not standing.at_work and standing.jobs:
-        say(console, f"Nobody is at work; {counted(len(standing.jobs), 'job')} waiting: framehaul resume goes on.")
+        say(console, f"Nobody is at work; {_left_alone(standing.jobs)}: framehaul resume goes on.")
     if not standing.at_work and standing.leases:
         say(console, f"{counted(len(standing.leases), 'machine')} may still be running. End them: framehaul stop")
 
@@ -52,6 +52,19 @@ def standing_as_json(standing: Standing) -> dict[str, Any]:
         "overview": {**asdict(standing.overview), "left": standing.overview.left},
         "jobs": [_job_as_json(job, standing.told.get(job.id)) for job in standing.jobs],
     }
+
+
+def _left_alone(jobs: Sequence[Job]) -> str:
+    """Say how many jobs wait, and how many go on without us: a machine knows what it was given."""
+    waiting = sum(job.state is JobState.PLANNED for job in jobs)
+    machined = sum(job.state is JobState.ASSIGNED for job in jobs)
+    home = len(jobs) - waiting - machined
+    told = [f"{counted(waiting, 'job')} waiting"] if waiting else []
+    if machined:
+        told.append(f"{counted(machined, 'job')} at a machine, which goes on by itself")
+    if home:
+        told.append(f"{counted(home, 'result')} to be verified")
+    return ", ".join(told)
 
 
 def _now(job: Job, status: JobStatus | None) -> tuple[str, str]:

@@ -169,7 +169,7 @@ def progress_words(status: JobStatus, *, count: bool = True) -> str:
 
 
 def _standing(overview: Overview) -> tuple[object, ...]:
-    return (overview.total, overview.done, overview.failed, overview.machines, overview.lid)
+    return (overview.total, overview.done, overview.failed, overview.machines, overview.lid, overview.stopped)
 
 
 def _count_words(status: JobStatus) -> str:

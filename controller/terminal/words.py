@@ -69,7 +69,8 @@ def overview_words(overview: Overview) -> str:
     failed = f", {overview.failed} failed" if overview.failed else ""
     lid = f"safe to close the lid: {'yes' if overview.lid.safe else 'no'}, because {overview.lid.why}"
     parts = [f"{overview.done}/{overview.total} done{failed}", dollars_words(overview.dollars)]
-    parts += [f"ETA {rough_time_words(overview.eta_s)}"] if overview.left else []
+    if overview.left:
+        parts.append("stopped" if overview.stopped else f"ETA {rough_time_words(overview.eta_s)}")
     return " · ".join([*parts, counted(overview.machines, "machine"), lid])
 
 

@@ -23,7 +23,10 @@ def check_file_name(name: str) -> str:
     """Refuse a name that could leave its folder or confuse a terminal; give it back unchanged otherwise."""
     if name in {"", ".", ".."} or "/" in name or "\\" in name:
         raise ValueError(f"not a plain file name: {name!r}")
-    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in name):
+    kinds = {unicodedata.category(char) for char in name}
+    if "Cs" in kinds:  # how Python carries bytes of a name that it could not decode
+        raise ValueError(f"the file name {name!r} is not UTF-8 (or this locale is not); rename it")
+    if "Cc" in kinds:
         raise ValueError(f"a file name may not hold control characters: {name!r}")
     if len(name.encode()) > MAX_NAME_BYTES:
         raise ValueError(f"a file name may be {MAX_NAME_BYTES} bytes long, this one has {len(name.encode())}")

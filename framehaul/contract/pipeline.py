@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from framehaul.contract.wire import Json, Slot, Wire
 
 
@@ -42,5 +44,5 @@ class PipelineCard(Wire):
     slots: tuple[Slot, ...]
     # Input slots that hold no input but a file of the person's that travels with every job: a network, a font.
     asset_slots: tuple[Slot, ...] = ()
-    presets: dict[str, dict[str, Json]] = {}
+    presets: dict[str, dict[str, Json]] = Field(default_factory=dict)
     params_schema: dict[str, Json]

@@ -134,7 +134,16 @@ LEASE_MOVES: Moves[LeaseState] = {
 
 _R = AttemptReason
 _RUNNABLE_FAILURES = frozenset(
-    {_R.BAD_PARAMS, _R.BAD_INPUT, _R.PIPELINE_FAILED, _R.WORKER_DIED, _R.DISK_FULL, _R.INPUT_MISMATCH, _R.STALLED, _R.OVERTIME}
+    {
+        _R.BAD_PARAMS,
+        _R.BAD_INPUT,
+        _R.PIPELINE_FAILED,
+        _R.WORKER_DIED,
+        _R.DISK_FULL,
+        _R.INPUT_MISMATCH,
+        _R.STALLED,
+        _R.OVERTIME,
+    }
 )
 
 # Which reasons a state may give: the table between the two enums.

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from framehaul.errors import BadUri
 
 SCHEMES = ("file", "http", "https", "b2", "s3", "hf")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 
 
@@ -57,7 +58,7 @@ class Uri:
 def parse_uri(text: str, *, cwd: Path | None = None) -> Uri:
     """Read an address. Whatever names no known scheme is a path on this disk, relative to `cwd`."""
     if not text or "\x00" in text:
-        raise BadUri(f"Not an address: {text!r}.", advice="Give a file, a folder, or b2://bucket/prefix.")
+        raise BadUri(f"Not an address: {_shown(text)}.", advice="Give a file, a folder, or b2://bucket/prefix.")
     scheme = text.partition(":")[0].lower() if ":" in text else ""
     if scheme == "file":
         return _file_uri(text, cwd)
@@ -66,15 +67,22 @@ def parse_uri(text: str, *, cwd: Path | None = None) -> Uri:
     if "://" in text and "/" not in text.partition("://")[0]:
         near = get_close_matches(scheme, [known for known in SCHEMES if known[0] == scheme[:1]], 1, cutoff=0.5)
         hint = f"Did you mean {near[0]}://?" if near else f"Known: {', '.join(SCHEMES)}."
-        raise BadUri(f"No store speaks {scheme!r}: {text!r}.", advice=hint)
+        raise BadUri(f"No store speaks {scheme!r}: {_shown(text)}.", advice=hint)
     return _path_uri(text, cwd)
 
 
 def _path_uri(text: str, cwd: Path | None) -> Uri:
     # Not pathlib's expanduser: it opens ./~ too, and refuses a file that is called ~draft.mp4.
-    full = posixpath.join(cwd or Path.cwd(), posixpath.expanduser(text))
+    full = posixpath.join(cwd or _working_folder(), posixpath.expanduser(text))
     clean = "/" + posixpath.normpath(full).lstrip("/")
     return Uri("file", "", clean + "/" if text.endswith("/") and clean != "/" else clean)
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as exc:
+        raise BadUri(f"The working folder is gone ({exc.strerror}).", advice="Go to one that there is: cd ~") from exc
 
 
 def _file_uri(text: str, cwd: Path | None) -> Uri:
@@ -83,10 +91,12 @@ def _file_uri(text: str, cwd: Path | None) -> Uri:
         # Not urlsplit: it cuts at ? and #, and drops line breaks, which are part of a file's name.
         host, slash, path = rest[2:].partition("/")
         if host not in {"", "localhost"}:
-            raise BadUri(f"A file on another host cannot be read: {text!r}.", advice="Write file:/path or ./path.")
+            raise BadUri(
+                f"A file on another host cannot be read: {_shown(text)}.", advice="Write file:/path or ./path."
+            )
         rest = slash + unquote(path, errors="surrogateescape")
     if not rest or "\x00" in rest:
-        raise BadUri(f"This address names no file: {text!r}.")
+        raise BadUri(f"This address names no file: {_shown(text)}.")
     return _path_uri(rest, cwd)
 
 
@@ -97,7 +107,20 @@ def _remote_uri(scheme: str, text: str) -> Uri:
         rest, _, query = rest.partition("#")[0].partition("?")
     authority, _, key = rest.partition("/")
     if not authority:
-        raise BadUri(f"This address names no {'host' if scheme.startswith('http') else 'bucket'}: {text!r}.")
+        raise BadUri(f"This address names no {'host' if scheme.startswith('http') else 'bucket'}: {_shown(text)}.")
     if scheme in {"b2", "s3"} and not _BUCKET.fullmatch(authority):
-        raise BadUri(f"Not a bucket's name: {authority!r} in {text!r}.")
+        raise BadUri(f"Not a bucket's name: {authority.rpartition('@')[2]!r} in {_shown(text)}.")
     return Uri(scheme, authority, key, query)
+
+
+def _shown(text: str) -> str:
+    """Quote an address that was not understood, without what may be secret in it: user, password, query."""
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return repr(text)
+    rest = text[scheme.end() :]
+    place = re.split(r"[?#]", rest, maxsplit=1)[0]
+    mark, hidden = rest[len(place) : len(place) + 1], rest[len(place) + 1 :]
+    # An @ behind the ? may belong to a password that holds one: then nobody knows where the secret ends.
+    place = "..." if "@" in hidden else place.rpartition("@")[2]
+    return repr(scheme[0] + place + (f"{mark}..." if mark else ""))

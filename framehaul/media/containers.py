@@ -21,6 +21,11 @@ class Container:
     audio: frozenset[str] | None
 
     @property
+    def hides_sound(self) -> bool:
+        """Say whether sound before the video's zero, a codec's priming for one, can be in it unheard: an edit list."""
+        return self.is_mp4
+
+    @property
     def is_mp4(self) -> bool:
         """Say whether tracks have the tags and the edit lists of ISO/IEC 14496-12, of which QuickTime is the elder."""
         return self.muxer in ("mp4", "mov")

@@ -19,9 +19,11 @@ from framehaul.errors import MediaError, TruncatedMedia, UnsupportedMedia
 from framehaul.media.gate import DEFAULT_LIMITS, Limits, reason, translated
 from framehaul.media.owed import OwedPictures
 from framehaul.media.pixels import Rgb, RgbReader
-from framehaul.media.probe import NOT_WHOLE, breaks_off, probe
+from framehaul.media.probe import NOT_WHOLE, breaks_off, probe, stated_end_s
 from framehaul.media.reel import Reel
 from framehaul.media.span import UNCUT, WHOLE, Span
+
+_SLACK_S = 1  # mkv's tags are not always exact
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Decoder:
         try:
             for picture in self._within():
                 yield self._frame(picture)
-            if self._owed.missing(self.frames):
+            if self._owed.missing(self.frames) or self._ends_early():
                 raise self._truncated()
         except TruncatedMedia as exc:
             broken = exc
@@ -131,15 +133,20 @@ class Decoder:
 
     def _counted(self, packets: Iterable[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
         for packet in packets:
-            if not packet.is_corrupt:
+            if not self._is_behind(packet):
                 self._owed.packet(packet)
             yield packet
+
+    def _is_behind(self, packet: Packet[VideoStream]) -> bool:
+        """Say whether the file ends within a packet (libav's mark), or libav found on to it behind a hole."""
+        intact = self.info.intact_bytes
+        return packet.is_corrupt or (intact is not None and (packet.pos or 0) >= intact)
 
     def _pictures(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[VideoFrame]:
         while True:
             try:
                 packet = next(packets, None)
-                broken = packet is not None and packet.is_corrupt  # libav's mark for one that the file ends within
+                broken = packet is not None and self._is_behind(packet)
                 pictures = [] if packet is None else self._reel.decode(None if broken else packet)
             except FFmpegError as exc:
                 raise self._truncated(reason(exc)) from exc
@@ -167,6 +174,13 @@ class Decoder:
             self.nudged += 1
         self._last_pts = pts
         return pts
+
+    def _ends_early(self) -> bool:
+        """Say whether the last picture ends well before the stream does, by its own tag."""
+        stated_s, rate = stated_end_s(self._reel.stream), self.info.video.avg_rate
+        if self._passed_end or not self.frames or stated_s is None:
+            return False
+        return self.end_s + self.cut.origin_s < stated_s - max(_SLACK_S, 2 / rate if rate else 0)
 
     def _require_unchanged(self) -> None:
         with translated(f"{self._name} is gone"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -32,7 +32,7 @@ from framehaul.media.gate import DEFAULT_LIMITS, Limits, container_name, name_of
 from framehaul.media.span import Span
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
-_BOXES_FROM_AFAR, _BOXES_AT_HAND = 64, 1_000_000  # each box costs a read, and over a network a request
+_BOXES_FROM_AFAR, _BOXES_AT_HAND = 16, 10_000_000  # each box costs a read, and over a network a request
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _PACKETS_TO_FIRST_PICTURE = 256
 NOT_WHOLE = "Fetch it again: this copy is not whole. Or take what is there, with --allow-truncated."
@@ -78,6 +78,7 @@ class MediaInfo:
     """Describe a file: its container (mp4, mov or mkv), size in bytes, streams; `other` names what is neither.
 
     Of a file that breaks off, `shortfall` says how much is there, and `frames_there` counts it (in mkv about).
+    What lies from byte `intact_bytes` on is behind the break, or behind a hole.
     """
 
     container: str
@@ -88,6 +89,7 @@ class MediaInfo:
     other: tuple[str, ...]
     shortfall: str = ""
     frames_there: int | None = None
+    intact_bytes: int | None = None
 
     @property
     def frames_estimate(self) -> int | None:
@@ -136,7 +138,8 @@ def probe(source: Path | BinaryIO, *, limits: Limits = DEFAULT_LIMITS, allow_tru
     """
     name = name_of(source)
     with translated(f"{name} cannot be read"):
-        missing = _check_whole(source)
+        extent = _check_whole(source)
+    missing = extent.missing
     with _opened(source, limits, missing) as container:
         video = video_stream(container, name)
         try:
@@ -146,7 +149,7 @@ def probe(source: Path | BinaryIO, *, limits: Limits = DEFAULT_LIMITS, allow_tru
                 raise
             raise TruncatedMedia(f"{name} breaks off within its first picture.", advice=_FETCH_AGAIN) from exc
         if missing:
-            info = _broken_off(info, video, name, missing)
+            info = _broken_off(info, video, name, extent)
     if info.shortfall and not allow_truncated:
         raise TruncatedMedia(info.shortfall, advice=NOT_WHOLE)
     return info
@@ -166,18 +169,18 @@ def seconds(value: int | None, time_base: Fraction | None) -> float | None:
     return None if value is None or time_base is None else float(value * time_base)
 
 
-def _check_whole(source: Path | BinaryIO) -> int:
-    """Refuse an empty file; count the bytes that are missing from one that breaks off."""
+def _check_whole(source: Path | BinaryIO) -> shortfall.Extent:
+    """Refuse an empty file; measure one that breaks off."""
     if not isinstance(source, Path):
-        return _missing(source, name_of(source), _BOXES_FROM_AFAR)
+        return _extent(source, name_of(source), _BOXES_FROM_AFAR)
     with source.open("rb") as file:
-        return _missing(file, source.name, _BOXES_AT_HAND)
+        return _extent(file, source.name, _BOXES_AT_HAND)
 
 
-def _missing(file: BinaryIO, name: str, boxes: int) -> int:
+def _extent(file: BinaryIO, name: str, boxes: int) -> shortfall.Extent:
     if not file.seek(0, io.SEEK_END):
         raise NotAVideo(f"{name} is empty.")
-    return shortfall.missing_bytes(file, boxes)
+    return shortfall.extent_of(file, boxes)
 
 
 def _opened(source: Path | BinaryIO, limits: Limits, missing: int) -> InputContainer:
@@ -190,16 +193,20 @@ def _opened(source: Path | BinaryIO, limits: Limits, missing: int) -> InputConta
         raise TruncatedMedia(sentence, advice=_FETCH_AGAIN) from exc
 
 
-def _broken_off(info: MediaInfo, video: VideoStream, name: str, missing: int) -> MediaInfo:
+def _broken_off(info: MediaInfo, video: VideoStream, name: str, extent: shortfall.Extent) -> MediaInfo:
     """Say how much is there: in frames where the index or the bytes tell, else in bytes."""
-    size, total = info.size or 0, info.frames_estimate
+    total = info.frames_estimate
+    info = replace(info, intact_bytes=extent.intact)
     if info.video.frames:
-        there = sum(entry.pos + entry.size <= size for entry in video.index_entries)
+        there = sum(entry.pos + entry.size <= extent.intact for entry in video.index_entries)
         return replace(info, frames_there=there, shortfall=breaks_off(name, there, total))
     if total and info.container == "mkv":  # states how long the whole is, where a fragmented mp4 may not
-        there = round(total * size / (size + missing))
+        there = round(total * extent.intact / extent.promised)
         return replace(info, frames_there=there, shortfall=breaks_off(name, there, total, "about "))
-    return replace(info, shortfall=f"{name} breaks off {missing} bytes before its header says.")
+    if there := sum(entry.pos + entry.size <= extent.intact for entry in video.index_entries):
+        sentence = f"{name} breaks off: {there} frames are there, of an unknown number."
+        return replace(info, frames_there=there, shortfall=sentence)
+    return replace(info, shortfall=f"{name} breaks off {extent.missing} bytes before its header says.")
 
 
 def breaks_off(name: str, there: int, total: int | None, about: str = "") -> str:
@@ -210,19 +217,20 @@ def breaks_off(name: str, there: int, total: int | None, about: str = "") -> str
 
 def _describe(container: InputContainer, video: VideoStream, name: str, limits: Limits) -> MediaInfo:
     duration_s = None if container.duration is None else container.duration / av.time_base
+    picture = _require_picture(video, name, limits)
     info = MediaInfo(
         container=container_name(container),
         duration_s=duration_s,
         size=container.size if container.size >= 0 else None,
-        video=_describe_video(video, duration_s, name, limits),
+        video=_describe_video(video, picture, duration_s),
         audio=tuple(_describe_audio(container)),
-        other=tuple(_others(container, video)),
+        other=(*_others(container, video), *_lost_in(picture, video)),
     )
     _check_limits(info, len(container.streams), name, limits)
     return info
 
 
-def _describe_video(video: VideoStream, duration_s: float | None, name: str, limits: Limits) -> VideoInfo:
+def _require_picture(video: VideoStream, name: str, limits: Limits) -> VideoFrame:
     context = video.codec_context
     if context is None:
         raise UnsupportedMedia(f"{name} has video in a codec that this version cannot decode.")
@@ -233,6 +241,11 @@ def _describe_video(video: VideoStream, duration_s: float | None, name: str, lim
     picture = _first_picture(video)
     if picture is None:
         raise NotAVideo(f"{name} has a {context.name} stream, but no picture in it can be decoded.")
+    return picture
+
+
+def _describe_video(video: VideoStream, picture: VideoFrame, duration_s: float | None) -> VideoInfo:
+    context = video.codec_context
     pix_fmt = picture.format.name
     start_s = seconds(video.start_time, video.time_base) or 0.0
     return VideoInfo(
@@ -257,10 +270,17 @@ def _length_s(video: VideoStream, start_s: float, file_s: float | None) -> float
     """Tell the length of a stream of mkv from its DURATION tag, which is where it ends; else from the file's."""
     if file_s is None:
         return None
+    tagged_s = stated_end_s(video)
+    return (tagged_s if tagged_s and start_s < tagged_s < file_s else file_s) - start_s
+
+
+def stated_end_s(video: VideoStream) -> float | None:
+    """Read when a stream of mkv ends from its DURATION tag, where it has one."""
     clock = _CLOCK.fullmatch(video.metadata.get("DURATION", ""))
-    hours, minutes, rest = map(float, clock.groups()) if clock else (0.0, 0.0, 0.0)
-    tagged_s = 3600 * hours + 60 * minutes + rest
-    return (tagged_s if start_s < tagged_s < file_s else file_s) - start_s
+    if clock is None:
+        return None
+    hours, minutes, rest = map(float, clock.groups())
+    return 3600 * hours + 60 * minutes + rest
 
 
 def _first_picture(video: VideoStream) -> VideoFrame | None:
@@ -268,13 +288,18 @@ def _first_picture(video: VideoStream) -> VideoFrame | None:
 
     The packet goes in bare: a first packet that the edit list marks "discard" would give no picture.
     """
-    packets = cast(InputContainer, video.container).demux(video)
-    for packet in islice(packets, _PACKETS_TO_FIRST_PICTURE):
+    for packet in _first_packets(video):
         with suppress(FFmpegError):
             for picture in video.decode(Packet(bytes(packet))) or video.decode(None):
                 return picture
         video.codec_context.flush_buffers()
     return None
+
+
+def _first_packets(video: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """Give the packets at the beginning, as far as the container can be read."""
+    with suppress(FFmpegError):
+        yield from islice(cast(InputContainer, video.container).demux(video), _PACKETS_TO_FIRST_PICTURE)
 
 
 def _display_matrix(picture: VideoFrame) -> tuple[int, ...] | None:
@@ -298,12 +323,21 @@ def _others(container: InputContainer, video: VideoStream) -> Iterable[str]:
         yield f"{chapters} chapters"
 
 
+def _lost_in(picture: VideoFrame, video: VideoStream) -> Iterable[str]:
+    """Name what is in the pictures and is not carried over. VP8 and VP9 keep transparency beside them, as WebM says."""
+    if video.metadata.get("alpha_mode") == "1" or any(part.is_alpha for part in picture.format.components):
+        yield "transparency"
+    if picture.interlaced_frame:
+        yield "interlacing: fields are woven, this version does not deinterlace"
+
+
 def _named(stream: Stream) -> str:
     """Name a stream for a person: "subtitle subrip (eng)", "cover picture mjpeg", "second video h264"."""
     kind = {"video": "second video"}.get(stream.type, stream.type)
     if stream.disposition & _PICTURES:
         kind = "cover picture"
-    codec = stream.codec_context.codec.canonical_name if stream.codec_context else stream.name
+    # Without a decoder PyAV knows no name either.
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
     language = f"({stream.language})" if stream.language else ""
     return " ".join(word for word in (kind, codec, language) if word)
 

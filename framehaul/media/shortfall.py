@@ -1,32 +1,50 @@
-"""Notice a file that ends before its own header says: an interrupted download or upload.
+"""Notice a file that ends before its own header says, or has a hole: an interrupted download or upload.
 
-libav plays such files to where they break off and calls that the end. So the promise is read from the outermost
-structure instead, in a few small reads, before anybody rents a machine:
+libav plays such files to where they break off and calls that the end, or passes over the hole. So the promise is read
+from the outermost structure instead, in a few small reads, before anybody rents a machine:
 
 - MP4 (ISO/IEC 14496-12 section 4.2): top-level boxes, each `size(4) type(4)`; size 1 means a 64-bit size follows,
   0 means "to the end of the file".
-- Matroska (RFC 8794, RFC 9559): an EBML header, then a Segment whose size is a variable-length integer; all ones mean
-  "unknown", as live recordings have.
+- Matroska (RFC 8794, RFC 9559): an EBML header, then a Segment that states its size or not, and in it elements that
+  join (see matroska.py).
 """
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import BinaryIO
 
-_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+from framehaul.media import matroska
+
+_EBML = matroska.EBML.to_bytes(4, "big")
 _BOXES_THAT_BIND = {b"mdat", b"moof", b"moov"}  # junk after the last box is common, and reads as a box of any size
 
 
-def missing_bytes(file: BinaryIO, boxes: int = 64) -> int:
-    """Count the bytes that the header promises beyond the end of a seekable file; 0 where it promises none.
+@dataclass(frozen=True)
+class Extent:
+    """Say how many bytes of a file are there, up to its end or its first hole, of how many that it promises."""
 
-    Of an mp4 the first so many `boxes` are walked: a long fragmented file has thousands, each only promising itself.
+    intact: int
+    promised: int
+
+    @property
+    def missing(self) -> int:
+        """Count the bytes that are promised and not there; what lies behind a hole counts as missing."""
+        return self.promised - self.intact
+
+
+def extent_of(file: BinaryIO, boxes: int = 64) -> Extent:
+    """Hold a seekable file against what it promises.
+
+    Up to so many `boxes` of an mp4 or elements of an mkv are walked: a long file has many, and each costs a read.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    promised = _matroska_end(file) if file.read(4) == _EBML else _mp4_end(file, size, boxes)
-    return max(0, promised - size)
+    if file.read(4) != _EBML:
+        return Extent(size, max(size, _mp4_end(file, size, boxes)))
+    hole = matroska.first_break(file, boxes)
+    return Extent(size if hole is None else hole, max(size, _matroska_end(file)))
 
 
 def _mp4_end(file: BinaryIO, size: int, boxes: int) -> int:
@@ -48,23 +66,6 @@ def _mp4_end(file: BinaryIO, size: int, boxes: int) -> int:
 
 def _matroska_end(file: BinaryIO) -> int:
     """Give where the Segment ends; 0 where it does not say."""
-    file.seek(4)
-    header = _ebml_size(file)
-    if header is None:
-        return 0
-    file.seek(header, io.SEEK_CUR)
-    if file.read(4) != _SEGMENT:
-        return 0
-    segment = _ebml_size(file)
-    return 0 if segment is None else file.tell() + segment
-
-
-def _ebml_size(file: BinaryIO) -> int | None:
-    """Read a variable-length size at the current position; None for "unknown" and for what is none."""
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    length = 9 - first[0].bit_length()  # leading zero bits + 1, in bytes
-    rest = file.read(length - 1)
-    value = int.from_bytes(first + rest, "big") & ((1 << 7 * length) - 1)
-    return None if value == (1 << 7 * length) - 1 or len(rest) < length - 1 else value
+    header = matroska.element_at(file, 0)
+    segment = matroska.element_at(file, header.end) if header and header.end else None
+    return segment.end or 0 if segment and segment.kind == matroska.SEGMENT else 0

@@ -21,6 +21,7 @@ from framehaul.media.span import UNCUT, Cut
 
 # Other stream metadata (mkvmerge's statistics, vendor ids) tells of the old file.
 _KEPT_METADATA = ("language", "title", "handler_name")
+_OPUS_RATE, _ROUNDED_S = 48_000, Fraction(1, 1000)  # mkv's times are whole milliseconds
 _STEP_BACK_S = 1  # streams of one moment lie about so far apart in a file
 
 
@@ -29,6 +30,8 @@ class CopiedSound:
 
     A second reader costs one more pass over a local file and keeps sound out of the picture queues.
     Of a `cut`, those packets are taken that begin within it, and their times count from its origin.
+    A container without edit lists gets none that the source's edit list hides, or that lies before zero: its muxer
+    would move everything, the pictures too, to make room.
     `left_behind` names the audio streams that `container` does not take. Call `join` once, then `mux_until`, then
     `close`; always from one thread at a time. Raises TruncatedMedia where the file ends within a packet, unless
     `allow_truncated` makes that the end of the sound.
@@ -46,6 +49,7 @@ class CopiedSound:
         self.left_behind: tuple[str, ...] = ()
         self._name = source.name
         self._allowed = container.audio
+        self._hides_sound = container.hides_sound
         self._cut = cut
         self._allow_truncated = allow_truncated
         self._input, self._packets = _wound(source, cut, limits)
@@ -94,9 +98,15 @@ class CopiedSound:
             due_s = _due_s(packet)
             if self._cut.is_beyond(due_s):
                 self._unfinished.remove(packet.stream_index)
-            elif not self._cut.is_before(due_s):
+            elif not self._cut.is_before(due_s) and not self._is_hidden(packet, due_s):
                 return packet
         return None
+
+    def _is_hidden(self, packet: Packet[AudioStream], due_s: Fraction) -> bool:
+        """Say whether a packet is outside of the source's edit list or before zero, and the target cannot say so."""
+        if self._hides_sound:
+            return False
+        return packet.is_discard or due_s < self._cut.origin_s - _lead_in_s(packet.stream)
 
     def _read(self) -> Packet[AudioStream] | None:
         """Read on to the next packet with something in it; an empty one is PyAV's request to flush a decoder."""
@@ -148,6 +158,14 @@ def _like(output: OutputContainer, stream: AudioStream) -> AudioStream:
     copy.metadata.update({key: stream.metadata[key] for key in _KEPT_METADATA if key in stream.metadata})
     copy.disposition = stream.disposition
     return copy
+
+
+def _lead_in_s(stream: AudioStream) -> Fraction:
+    """Give how far before zero mkv takes sound: as far as Opus says in its own head (RFC 7845 section 5.1)."""
+    head = (stream.codec_context.extradata if stream.codec_context else None) or b""
+    if not head.startswith(b"OpusHead"):
+        return Fraction(0)
+    return Fraction(int.from_bytes(head[10:12], "little"), _OPUS_RATE) + _ROUNDED_S
 
 
 def _codec(stream: AudioStream) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.oneshot import STATE_FOLDER, OneShot, ProgressLine, describe, grants_for, order_from
+from agent.oneshot import STATE_FOLDER, OneShot, ProgressLine, _keep_log, describe, grants_for, order_from
 from framehaul.clock import CLOCK_URL
 from framehaul.contract.grants import FileIn
 from framehaul.contract.states import AttemptState
@@ -90,32 +90,90 @@ def test_failed_job_is_code_one(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith("failed (bad-input)")
-    assert "stdout.log" in done.stderr
+    (log,) = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert log.name == "stdout.log"
+    assert f"What the pipeline printed is in {log}, which you may delete." in done.stderr
 
 
-async def test_interrupted_job_goes_on(clip: Path, tmp_path: Path, worker_clock: ClockServer) -> None:
-    """Ctrl-C ends with code 130; the same command, given again, finishes under the name it had chosen."""
-    output = tmp_path / "results"
-    words = [*("run", "--pipeline", "copy", "--input", str(clip)), *("--output", str(output))]
-    words += ["--param", "rate_bytes_s=1000000"]
-    first = subprocess.Popen(  # noqa: ASYNC220 - started, not waited for
+def test_failure_without_a_word_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    """A job that fails before its pipeline prints anything leaves no folder of state, and points to none."""
+    home = tmp_path / "out" / STATE_FOLDER / "once-1"
+    home.mkdir(parents=True)
+
+    assert _keep_log(home / "stdout.log", home) is None
+
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["e\033[31mvil\nx.mp4", "back\\slash.mp4", "latin-\udce9.mp4"])
+def test_input_whose_name_confuses_is_refused(tmp_path: Path, name: str) -> None:
+    """The sentence cannot drive a terminal, whether or not the file is there."""
+    video = tmp_path / name
+    for wanted in (video, video.with_name(f"gone {name}"), tmp_path / "gone\033[2J" / "clip.mp4"):
+        video.write_bytes(MOVIE)
+
+        done = run_agent("run", "--input", str(wanted), "--output", str(tmp_path / "results"))
+
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(("The input cannot be used: ", "There is no file "))
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.strip().isprintable()
+
+
+def _started(words: list[str], clock: ClockServer) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "agent", *words],
         cwd=ROOT,
-        env={**os.environ, CLOCK_URL: worker_clock.url},
+        env={**os.environ, CLOCK_URL: clock.url},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
+
+
+async def _running(output: Path) -> Path:
+    """Wait until the worker computes; gives the job's folder."""
     states = await eventually(lambda: list(output.glob(f"{STATE_FOLDER}/*/jobs/*/status/status.json")))
     await eventually(lambda: '"state":"running"' in states[0].read_text())
-    chosen = json.loads((states[0].parents[1] / "spec.json").read_text())["outputs"][0]["name"]
+    await eventually(lambda: list(output.rglob("*.part")))
+    return states[0].parents[1]
 
-    first.send_signal(signal.SIGINT)
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupted_job_starts_again(
+    clip: Path, tmp_path: Path, worker_clock: ClockServer, number: signal.Signals
+) -> None:
+    """Either signal ends with code 130 and leaves no half file; the same command finishes under the chosen name."""
+    output = tmp_path / "results"
+    words = [*("run", "--pipeline", "copy", "--input", str(clip)), *("--output", str(output))]
+    words += ["--param", "rate_bytes_s=1000000"]
+    first = _started(words, worker_clock)
+    folder = await _running(output)
+    chosen = json.loads((folder / "spec.json").read_text())["outputs"][0]["name"]
+
+    first.send_signal(number)
 
     told = first.communicate()[1]
-    assert (first.returncode, told) == (130, "Interrupted; the same command goes on from here.\n")
+    assert (first.returncode, told) == (130, "Interrupted; the same command starts this video again.\n")
+    assert list(output.rglob("*.part")) == []
     assert (run_agent(*words)).returncode == 0
     assert sorted(path.name for path in output.iterdir()) == [chosen, f"{chosen}.manifest.json"]
+
+
+async def test_same_command_twice_at_once(clip: Path, tmp_path: Path, worker_clock: ClockServer) -> None:
+    """The later one is told to wait, in words that `run` knows, and harms nothing."""
+    output = tmp_path / "results"
+    words = [*("run", "--pipeline", "copy", "--input", str(clip)), *("--output", str(output))]
+    words += ["--param", "rate_bytes_s=1000000"]
+    first = _started(words, worker_clock)
+    await _running(output)
+
+    second = run_agent(*words)
+
+    assert (second.returncode, second.stderr) == (2, "The same command is already running; wait for it.\n")
+    assert first.poll() is None
+    first.send_signal(signal.SIGINT)
+    first.communicate()
 
 
 def test_values_are_read_as_json_where_they_are(clip: Path, tmp_path: Path) -> None:

@@ -103,3 +103,11 @@ def test_params_digest_holds_all_that_decides_the_picture() -> None:
 def test_everyday_names_are_legal(name: str) -> None:
     """Spaces, signs and any script are fine: people's files are called so."""
     assert check_file_name(name) == name
+
+
+def test_a_name_that_is_no_utf8_is_told_apart_from_one_with_control_characters() -> None:
+    """It can be renamed; nobody would find a control character in it."""
+    with pytest.raises(ValueError, match="is not UTF-8"):
+        check_file_name("caf\udce9.mp4")
+    with pytest.raises(ValueError, match="control characters"):
+        check_file_name("a\nb.mp4")

@@ -192,3 +192,23 @@ def test_what_is_printed_can_be_typed_again(text: str) -> None:
     if uri.scheme == "file":
         assert uri.key.startswith("/")
         assert ".." not in uri.key.split("/")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("htps://u:HUSH@h/x?sig=HUSH", "'htps://h/x?...'"),
+        ("https:///x?sig=HUSH", "'https:///x?...'"),
+        ("https:/u:HUSH@h/x", "'https:/h/x'"),
+        ("htps://u:HUSH?HUSH@h/x", "'htps://...?...'"),
+        ("s3://key:HUSH@bucket/x", "'s3://bucket/x'"),
+        ("https://u:HUSH@h/\x00", "'https://h/\\x00'"),
+    ],
+)
+def test_what_is_refused_is_quoted_without_its_secrets(text: str, shown: str) -> None:
+    """User, password and query of an address never reach a terminal or a log."""
+    with pytest.raises(BadUri) as told:
+        parse_uri(text)
+
+    assert shown in str(told.value)
+    assert "HUSH" not in str(told.value)

@@ -45,7 +45,7 @@ for kind in (asyncio.SelectorEventLoop, asyncio.get_event_loop_policy()._loop_fa
     kind.remove_signal_handler = refuse
 import warnings
 warnings.simplefilter("ignore")  # of filelock, which takes softer locks there
-from controller.cli.main import main
+from controller.cli.program import main
 main(sys.argv[1:])
 """
 

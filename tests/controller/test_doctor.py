@@ -51,6 +51,16 @@ def test_a_state_folder_that_takes_no_file_is_found(tmp_path: Path) -> None:
     assert_finds(doctor.check_state(StateFolder(tmp_path / "none")), Level.FAIL, "cannot be written")
 
 
+def test_a_rehearsed_look_writes_nothing(tmp_path: Path) -> None:
+    """The folder is judged by its rights alone: not even for a moment does a file appear."""
+    before = tmp_path.stat().st_mtime_ns
+
+    assert_finds(doctor.check_state(StateFolder(tmp_path), writes=False), Level.OK, str(tmp_path))
+    assert_finds(doctor.check_state(StateFolder(tmp_path / "none"), writes=False), Level.FAIL, "cannot be written")
+
+    assert tmp_path.stat().st_mtime_ns == before
+
+
 def test_a_ledger_is_read(desk: Desk) -> None:
     """It tells what waits in it."""
     desk.ledger.add_batch(a_batch(), [a_job_row()])

@@ -89,6 +89,37 @@ def test_looking_changes_nothing(busy: Typist) -> None:
     assert busy.world() == before
 
 
+@pytest.mark.parametrize(
+    "words", [["ps"], ["status"], ["ls", "in/clip.bin", "--no-probe"], ["pipelines"], ["logs", "clip1.mp4"]]
+)
+def test_a_look_may_be_called_a_rehearsal(busy: Typist, words: list[str]) -> None:
+    """--dry-run changes nothing about what changes nothing."""
+    plainly, rehearsed = busy.types(*words), busy.types(*words, "--dry-run")
+
+    assert (rehearsed.code, rehearsed.out) == (0, plainly.out)
+
+
+def test_a_rehearsed_retry_counts_what_it_would_do(busy: Typist) -> None:
+    """Not what failed: of an input that is gone, nothing is retried, and nobody says so."""
+    (busy.home / "in" / "clip.bin").unlink()
+
+    printed = busy.types("retry", "b-2", "--dry-run")
+
+    assert printed.code == 1
+    assert "it is no longer there" in printed.out
+    assert "would be retried" not in printed.out
+
+
+def test_a_try_may_begin_at_the_very_beginning(busy: Typist) -> None:
+    """--start 0, which the pipeline spells as none."""
+    sample = Path(__file__).parents[2] / "samples" / "clip.mp4"
+
+    told = busy.types("try", str(sample), "--start", "0", "--seconds", "1", "--dry-run", "--json")
+
+    assert told.code == 0, told.err
+    assert told.document["try"]["params"]["end"] == 1.0
+
+
 def test_an_unknown_batch_is_answered_with_the_nearest(busy: Typist) -> None:
     """For every command that takes one; nothing is done."""
     before = busy.world()

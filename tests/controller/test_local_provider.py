@@ -116,10 +116,14 @@ async def test_a_launcher_is_put_before_the_agent(host: Host) -> None:
     assert server.nice() == 7
 
 
-async def test_a_launcher_that_is_missing_is_an_error_of_the_cloud(host: Host) -> None:
+async def test_a_launcher_that_cannot_run_is_an_error_of_the_cloud(host: Host, tmp_path: Path) -> None:
     """What is left of the attempt is listed, so that it is cleared away."""
+    launcher = tmp_path / "launcher"
+    launcher.write_text("#!/no/such/interpreter\n")
+    launcher.chmod(0o755)
+
     with pytest.raises(ProviderError, match="could not be started"):
-        await host.rent("no-such-program")
+        await host.rent(str(launcher))
 
     found = await host.the()
     assert found is not None

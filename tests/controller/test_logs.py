@@ -10,7 +10,7 @@ import pytest
 from controller.desk import Desk
 from controller.errors import ConfigError
 from controller.keepsakes import kept_log
-from controller.logs import LogReader, find_jobs
+from controller.logs import LogReader, find_jobs, judge_attempt
 from framehaul.contract.states import JobState
 from tests.controller.agents import Agents
 from tests.controller.clouds import Cloud
@@ -112,6 +112,27 @@ async def test_following_waits_for_a_job_that_waits(desk: Desk, cloud: Cloud, cl
     assert reading.result() == b"the whole story\n"
     await ended(reading)
     working.release()
+
+
+@pytest.mark.parametrize(("made", "told"), [(0, "none was made yet"), (1, "there is 1 alone"), (3, "there are 1 to 3")])
+def test_an_attempt_that_was_never_made_is_a_mistake_of_the_command(desk: Desk, made: int, told: str) -> None:
+    """It names those that were; one that was made, and none in particular, are no mistake."""
+    desk.ledger.add_batch(a_batch(), [a_job_row(attempt=made)])
+    job = desk.ledger.job("b-1-00001")
+
+    with pytest.raises(ConfigError, match=rf"clip1\.mp4 has no attempt 9: {told}\."):
+        judge_attempt(job, 9)
+    judge_attempt(job, None)
+    judge_attempt(job, made or None)
+
+
+@pytest.mark.parametrize(("offset", "text"), [(10**24, b""), (1 << 62, b""), (-(10**24), b"one\n"), (2, b"e\n")])
+async def test_no_offset_is_too_far(desk: Desk, cloud: Cloud, offset: int, text: bytes) -> None:
+    """Beyond the end there is nothing; before the beginning is the beginning."""
+    desk.ledger.add_batch(a_batch(), [a_job_row(state=JobState.PUBLISHED, attempt=1)])
+    keep(desk, b"one\n")
+
+    assert await read(desk, cloud, offset=offset) == text
 
 
 async def test_following_ends_when_nobody_works_any_more(desk: Desk, cloud: Cloud) -> None:

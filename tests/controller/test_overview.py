@@ -132,6 +132,19 @@ def test_what_waits_in_a_stopped_batch_is_not_waited_for() -> None:
     assert eta(at_a_machine(), job(2), batches=batches, latest={"b-1-00001": running(30.0)}) == 30.0
 
 
+def test_what_nobody_will_do_takes_no_time_at_all() -> None:
+    """Jobs of a stopped batch, or all of them where no framehaul is at work: stopped, instead of a number."""
+    stopped = {"b-1": a_batch(wish=WishWord.DRAIN)}
+    waits = job(figures={"estimate_s": 100.0})
+
+    for found in (overview_of(scene(waits, batches=stopped), HOUR), overview_of(scene(waits, at_work=False), HOUR)):
+        assert (found.stopped, found.eta_s) == (True, None)
+        assert "0/1 done · $0.00 · stopped · 1 machine" in overview_words(found)
+    assert not overview_of(scene(waits), HOUR).stopped
+    assert not overview_of(scene(at_a_machine(), waits, batches=stopped), HOUR).stopped
+    assert not overview_of(scene(), HOUR).stopped
+
+
 # -- the lid ---------------------------------------------------------------------------------------------------------
 
 

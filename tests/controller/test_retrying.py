@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from controller.desk import Desk
 from controller.ledger import Batch
 from controller.planning import write_batch
@@ -78,6 +80,36 @@ def test_what_was_done_since_is_not_done_again(folder: Folder, desk: Desk) -> No
     _, plan = replan(desk, Settings(), batch, failed_jobs(desk.ledger, batch))
 
     assert (names(plan), len(plan.done)) == ([], 1)
+
+
+def test_what_was_to_be_done_again_is_retried(folder: Folder, desk: Desk) -> None:
+    """--no-skip-existing is remembered: the marker is of the time before; what a later batch did is done."""
+    folder.write("a.bin", b"1")
+    plan = folder.plan()
+    folder.finish(plan)
+    batch = write_batch(folder.plan(redo=True), folder.settings(redo=True), desk.ledger)
+    desk.ledger.move_job(f"{batch.id}-00001", JobState.EXCLUDED, JobReason.ATTEMPT_FAILED)
+
+    settings, again = replan(desk, Settings(), batch, failed_jobs(desk.ledger, batch))
+    same: dict[str, Any] = {"params_digest": batch.params_digest, "target": batch.target}
+    done = published(batch_id="b-2", id="b-2-00001", fingerprint=plan.jobs[0].source.fingerprint)
+    desk.ledger.add_batch(a_batch("b-2", created_at=batch.created_at + 1, **same), [done])
+    _, third = replan(desk, Settings(), batch, failed_jobs(desk.ledger, batch))
+
+    assert (names(again), settings.redo) == (["a.bin"], True)
+    assert (names(third), [source.name for source in third.done]) == ([], ["a.bin"])
+
+
+def test_results_of_two_folders_need_no_numbers(folder: Folder, desk: Desk) -> None:
+    """x.bin of two folders goes back into both: names that do not meet are left alone."""
+    folder.write("a/x.bin", b"1")
+    folder.write("b/x.bin", b"2")
+    batch = ended(folder, desk, "x.bin")
+
+    _, plan = replan(desk, Settings(), batch, failed_jobs(desk.ledger, batch))
+
+    assert names(plan) == ["a/x.bin", "b/x.bin"]
+    assert len({name.split("/")[1] for name in outputs(plan)}) == 1
 
 
 def test_the_latest_batch_with_failures_is_found(desk: Desk) -> None:

@@ -180,7 +180,9 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 
 def test_a_batch_remembers_what_its_engine_needs() -> None:
     """As plain values, since they go into the ledger."""
-    options = Settings(verify=VerifyMode.FULL, max_instances=3, lease_hours=2.5, preview=True).batch_options()
+    options = Settings(
+        verify=VerifyMode.FULL, max_instances=3, lease_hours=2.5, preview=True, redo=True
+    ).batch_options()
 
-    assert options == {"verify": "full", "max_instances": 3, "lease_hours": 2.5, "preview": True}
+    assert options == {"verify": "full", "max_instances": 3, "lease_hours": 2.5, "preview": True, "redo": True}
     assert type(options["verify"]) is str

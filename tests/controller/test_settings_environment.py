@@ -61,7 +61,7 @@ def test_names_are_filled_in_as_python_dotenv_does(here: Path) -> None:
     [
         (b"B2_KEY=1\n\n\nthis is no line\n", ".env, line 4: expected NAME=value."),
         (b"B2_KEY='never closed\nB2_SECRET=2\n", ".env, line 1: expected NAME=value. Quotes must be closed."),
-        (b"B2_KEY=1\nB2_SECRET=\xff\xfe\n", ".env, line 2: this is no UTF-8 text."),
+        (b"B2_KEY=1\nB2_SECRET=\xff\xfe\n", ".env, line 2, column 11: this is no UTF-8 text."),
     ],
 )
 def test_a_line_that_cannot_be_understood_is_named(here: Path, content: bytes, expected: str) -> None:

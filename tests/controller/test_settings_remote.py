@@ -82,7 +82,7 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     "no yaml": ("to: [a\n", "/settings.yaml, line 2, column 1: "),
     "a page": ("<!doctype html>\n<p>Please log in\n", "/settings.yaml: expected `key: value` lines, found a str"),
     "empty": (" \n", "/settings.yaml is empty"),
-    "no text": (b"to: \xff\n", "/settings.yaml is no UTF-8 text"),
+    "no text": (b"to: \xff\n", "/settings.yaml, line 1, column 5: this is no UTF-8 text"),
     "unknown preset": ("preset: nowhere\n", "/settings.yaml, line 1, column 9: there is no preset 'nowhere'"),
     "leads on": ("config_url: https://example.com\n", "config_url cannot be set from an address"),
     "allows": ("allow_stale_config: true\n", "allow_stale_config cannot be set from an address"),

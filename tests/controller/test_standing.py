@@ -93,3 +93,18 @@ async def test_what_waits_without_anybody_at_work_is_said(site: Site) -> None:
     text = shown(Standing(found.overview, found.jobs, {}, [], at_work=False))
 
     assert text[-1] == "Nobody is at work; 1 job waiting: framehaul resume goes on."
+
+
+async def test_a_machine_without_its_framehaul_is_not_said_to_wait(site: Site, one_thread: None) -> None:
+    """After a crash: what waits is told apart from what its machine goes on with."""
+    site.cloud.work["m1"] = Work(seconds=100)
+    site.plan("a.bin", "b.bin", "c.bin")
+    engine = site.start()
+    await site.clock.until(lambda: site.states() == ["assigned", "assigned", "planned"])
+    found = await look(site)
+    await ended(engine)
+
+    text = shown(Standing(found.overview, found.jobs, found.told, [], at_work=False))
+
+    told = "1 job waiting, 2 jobs at a machine, which goes on by itself"
+    assert text[-1] == f"Nobody is at work; {told}: framehaul resume goes on."

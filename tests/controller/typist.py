@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from controller.cli.main import main
+from controller.cli.program import main
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from agent.app import create_api
 from agent.service import Agent, Setup
-from controller.cli.main import app
+from controller.cli.program import app
 from controller.state import StateFolder
 from framehaul.clock import SystemClock
 from framehaul.contract import routes

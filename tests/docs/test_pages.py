@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from controller.cli.main import app
+from controller.cli.program import app
 from tests.docs.pages import DOCS, ROOT, Page, pages
 
 CONTRIBUTING = Page(ROOT / "CONTRIBUTING.md")

@@ -11,7 +11,7 @@ from framehaul.media.convert import convert
 from framehaul.media.encode import ARCHIVE, BALANCED, LOSSLESS, EncoderSettings, encoder_for
 from framehaul.media.probe import probe
 from framehaul.media.quality import require_encoder, vp9_crf
-from tests.media.clips import film, one_second
+from tests.media.clips import ffmpeg, film, one_second
 from tests.media.computes import Enlarge
 from tests.media.judge import Judge, sound_packets
 
@@ -110,3 +110,33 @@ def test_quality_rules_the_size_of_vp9(tmp_path: Path, ffmpeg_program: str) -> N
 
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 2 * sizes[2]
+
+
+def test_opus_keeps_its_lead_in(tmp_path: Path, ffmpeg_program: str, judge: Judge) -> None:
+    """Opus begins before zero and says by how much; webm carries that, and no picture moves."""
+    source, target = film(ffmpeg_program, tmp_path / "in.webm"), tmp_path / "out.webm"
+
+    convert(source, target, Enlarge(1), encoder=QUICK)
+
+    assert judge.picture_times(target) == judge.picture_times(source)
+    assert sound_packets(target) == sound_packets(source)
+
+
+@pytest.mark.parametrize("hidden_s", [0, 0.5])
+def test_sound_that_an_edit_list_hides_moves_no_picture(
+    tmp_path: Path, ffmpeg_program: str, judge: Judge, hidden_s: float
+) -> None:
+    """mkv has no edit list: AAC's priming and what a cut hid are left out, and the rest keeps its time."""
+    source, target = film(ffmpeg_program, tmp_path / "in.mp4"), tmp_path / "out.mkv"
+    if hidden_s:
+        ffmpeg(ffmpeg_program, "-ss", str(hidden_s), "-i", source, "-c", "copy", tmp_path / "edit.mp4")
+        source = tmp_path / "edit.mp4"
+
+    convert(source, target, Enlarge(1), encoder=QUICK)
+
+    before, after = judge.picture_times(source), judge.picture_times(target)
+    assert [abs(new - old) <= 0.0005 for old, new in zip(before, after, strict=True)] == [True] * len(before)
+    expected = [(time_s, digest) for time_s, digest in sound_packets(source) if time_s >= 0]
+    kept = sound_packets(target)
+    assert [digest for _, digest in kept] == [digest for _, digest in expected]
+    assert all(abs(new[0] - old[0]) <= 0.001 for old, new in zip(expected, kept, strict=True))

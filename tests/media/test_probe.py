@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from framehaul.errors import MediaError, NotAVideo, UnsupportedMedia
 from framehaul.media.gate import Limits
 from framehaul.media.probe import probe
-from tests.media.clips import MP4_BASE, ffmpeg, scene, write_pictures
+from tests.media.clips import MP4_BASE, ffmpeg, one_second, scene, write_pictures
 
 
 def test_a_clip_is_described_as_it_was_made(clip: Path) -> None:
@@ -195,3 +196,50 @@ def test_a_picture_of_an_absurd_size_is_refused(tmp_path: Path, ffmpeg_program: 
 
     with pytest.raises(UnsupportedMedia, match=r"huge.mkv claims pictures of .*; up to 67108864 pixels are taken"):
         probe(path)
+
+
+def test_a_subtitle_of_an_unknown_codec_is_named_unknown(tmp_path: Path, ffmpeg_program: str) -> None:
+    """A stream without a decoder has no name; it is no reason to fail."""
+    words, path = tmp_path / "words.srt", tmp_path / "clip.mkv"
+    words.write_text("1\n00:00:00,000 --> 00:00:01,000\nHello\n")
+    ffmpeg(ffmpeg_program, "-i", one_second(tmp_path / "in.mp4"), "-i", words, "-c", "copy", path)
+    content = path.read_bytes()
+    assert b"S_TEXT/UTF8" in content
+    path.write_bytes(content.replace(b"S_TEXT/UTF8", b"S_TEXT/NEW8"))
+
+    assert [name.split(" (")[0] for name in probe(path).other] == ["subtitle unknown"]
+
+
+def test_a_damaged_fragment_stays_in_the_family(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
+    """Whatever byte of a fragmented mp4 is wrong, it is read, or refused in our words."""
+    path = tmp_path / "pieces.mp4"
+    ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", path)
+    content = path.read_bytes()
+    at = content.index(b"trun")
+    for offset in range(-60, 60, 2):
+        path.write_bytes(content[: at + offset] + b"\xff\xff" + content[at + offset + 2 :])
+        with suppress(MediaError):
+            assert probe(path).video.codec == "h264"
+
+
+@pytest.mark.parametrize(
+    ("name", "coding", "told"),
+    [
+        ("clip.mov", ("-c:v", "qtrle", "-pix_fmt", "argb"), ("transparency",)),
+        ("clip.webm", ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p"), ("transparency",)),
+        (
+            "clip.mp4",
+            ("-vf", "interlace", "-c:v", "libx264", "-flags", "+ilme+ildct"),
+            ("interlacing: fields are woven, this version does not deinterlace",),
+        ),
+        ("plain.mp4", ("-c:v", "libx264", "-pix_fmt", "yuv420p"), ()),
+    ],
+)
+def test_what_pictures_lose_is_named(
+    tmp_path: Path, ffmpeg_program: str, name: str, coding: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    """Transparency, also where VP9 keeps it beside the pictures, and fields."""
+    path = tmp_path / name
+    ffmpeg(ffmpeg_program, "-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=0.5", *coding, path)
+
+    assert probe(path).other == told

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from framehaul.errors import TruncatedMedia
+from framehaul.media.decode import Decoder
 from framehaul.media.probe import probe
-from framehaul.media.shortfall import missing_bytes
-from tests.media.clips import ffmpeg, one_second
+from framehaul.media.shortfall import extent_of
+from tests.media.clips import ffmpeg, film, one_second
 
 
 def test_a_whole_file_misses_nothing(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
@@ -20,8 +21,8 @@ def test_a_whole_file_misses_nothing(tmp_path: Path, clip: Path, ffmpeg_program:
     ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-movflags", "frag_keyframe+empty_moov", pieces)
     for path in (clip, first, pieces, one_second(tmp_path / "clip.mkv")):
         whole = path.read_bytes()
-        assert missing_bytes(io.BytesIO(whole)) == 0, path.name
-        assert missing_bytes(io.BytesIO(whole + b"\xff\xfe junk")) == 0, path.name
+        assert extent_of(io.BytesIO(whole)).missing == 0, path.name
+        assert extent_of(io.BytesIO(whole + b"\xff\xfe junk")).missing == 0, path.name
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
@@ -31,7 +32,7 @@ def test_a_cut_file_misses_what_was_cut(tmp_path: Path, name: str) -> None:
 
     for cut in (1, 100, len(whole) // 2):
         # An mp4 whose index lies last still promises only the box that the cut goes through.
-        assert 0 < missing_bytes(io.BytesIO(whole[:-cut])) <= cut
+        assert 0 < extent_of(io.BytesIO(whole[:-cut])).missing <= cut
 
 
 def test_a_cut_mp4_says_how_many_frames_are_there(tmp_path: Path, clip: Path, ffmpeg_program: str) -> None:
@@ -77,7 +78,7 @@ def test_a_recording_without_a_stated_end_is_taken(tmp_path: Path, clip: Path, f
     path = tmp_path / "live.mkv"
     ffmpeg(ffmpeg_program, "-i", clip, "-c", "copy", "-f", "matroska", "-live", "1", path)
 
-    assert missing_bytes(io.BytesIO(path.read_bytes()[:-100])) == 0
+    assert extent_of(io.BytesIO(path.read_bytes()[:-100])).missing == 0
 
 
 @pytest.mark.parametrize(
@@ -85,4 +86,20 @@ def test_a_recording_without_a_stated_end_is_taken(tmp_path: Path, clip: Path, f
 )
 def test_a_stump_promises_nothing(head: bytes) -> None:
     """A few bytes of a header are no promise, and no crash."""
-    assert missing_bytes(io.BytesIO(head)) == 0
+    assert extent_of(io.BytesIO(head)).missing == 0
+
+
+def test_a_cut_fragmented_mp4_counts_the_frames_that_are_there(tmp_path: Path, ffmpeg_program: str) -> None:
+    """Its header keeps no total; the heads of the fragments that are there say what they hold."""
+    source, path = film(ffmpeg_program, tmp_path / "in.mp4"), tmp_path / "pieces.mp4"
+    options = ("-movflags", "frag_keyframe+empty_moov", "-frag_duration", "200000")
+    ffmpeg(ffmpeg_program, "-i", source, "-c", "copy", *options, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+    info = probe(path, allow_truncated=True)
+
+    with Decoder(path, allow_truncated=True) as decoder:
+        frames = sum(1 for _ in decoder)
+    assert 40 < frames < 90
+    assert info.frames_there == frames
+    assert info.shortfall == f"pieces.mp4 breaks off: {frames} frames are there, of an unknown number."

@@ -16,11 +16,29 @@ _BYTES_A_NUMBER = {
     "torch.CharStorage": 1,
     "torch.ByteStorage": 1,
     "torch.BoolStorage": 1,
+    # Kinds that no weight of ours has: untyped (float8 lies in it, counted in bytes), complex and quantised.
+    "torch.storage.UntypedStorage": 1,
+    "torch.storage.TypedStorage": 1,
+    "torch.ComplexFloatStorage": 8,
+    "torch.ComplexDoubleStorage": 16,
+    "torch.QInt8Storage": 1,
+    "torch.QUInt8Storage": 1,
+    "torch.QInt32Storage": 4,
 }
 _FLOATING = {"torch.DoubleStorage", "torch.FloatStorage", "torch.HalfStorage", "torch.BFloat16Storage"}
 _TENSOR, _PARAMETER = "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"
 # Other tensors than ours, sizes and types: they may lie beside the weights, and are noted as odd.
-_HARMLESS = ("torch._utils._rebuild_", "torch.float", "torch.bfloat16", "torch.int", "torch.uint", "torch.bool")
+_HARMLESS = (
+    "torch._utils._rebuild_",
+    "torch.float",
+    "torch.bfloat16",
+    "torch.int",
+    "torch.uint",
+    "torch.bool",
+    "torch.complex",
+    "torch.per_tensor_",
+    "torch.per_channel_",
+)
 _HARMLESS_NAMES = {
     "collections.OrderedDict",
     "torch.Size",
@@ -117,8 +135,10 @@ def _tensor(storage: Storage, offset: int, shape: tuple[object, ...], stride: tu
 
 
 def _lengths(values: tuple[object, ...]) -> tuple[int, ...]:
+    if len(values) > _MAX_DIMENSIONS:
+        raise DamagedError("a tensor of impossible size")
     lengths = tuple(map(number_of, values))
-    if len(lengths) > _MAX_DIMENSIONS or not all(0 <= length < _MAX_LENGTH for length in lengths):
+    if not all(0 <= length < _MAX_LENGTH for length in lengths):
         raise DamagedError("a tensor of impossible size")
     return lengths
 

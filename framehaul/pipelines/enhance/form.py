@@ -19,6 +19,8 @@ MAX_PARAMETERS = MAX_BYTES // 4
 MAX_SCALE = 8
 ADVICE = "Give a .pth or .safetensors file of the SRVGGNetCompact family, such as realesr-animevideov3.pth."
 
+NO_TABLE = "which is no table of floating-point numbers that this version reads"
+
 LAYER = re.compile(r"body\.(\d{1,3})\.(?:weight|bias)")
 # A key that only this family has, and what people call the family.
 _OTHER_FAMILIES = {
@@ -76,7 +78,7 @@ def find_table(stored: object, plain: Callable[[object], T | None], path: Path) 
     for key, value in stored.items():
         weight = plain(value)
         if not isinstance(key, str) or weight is None:
-            raise bad(path, f"holds {_shown(key)!r}, which is no table of floating-point numbers")
+            raise bad(path, f"holds {_shown(key)!r}, {NO_TABLE}")
         found[key] = weight
     return found
 

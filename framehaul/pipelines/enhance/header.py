@@ -16,7 +16,7 @@ from pathlib import Path
 
 from framehaul.errors import ModelError
 from framehaul.pipelines.enhance.announced import DamagedError, Storage, StoredTensor
-from framehaul.pipelines.enhance.form import ADVICE, MAX_BYTES, Form, Shape, bad, find_table, judge
+from framehaul.pipelines.enhance.form import ADVICE, MAX_BYTES, NO_TABLE, Form, Shape, bad, find_table, judge
 from framehaul.pipelines.enhance.pickled import RefusedError, read_pickle
 
 _MAX_PICKLE_BYTES = 1 << 20  # a table of 700 tensors has 0.2 MB
@@ -138,7 +138,7 @@ def _check_storages(storages: dict[str, Storage], sizes: dict[str, int]) -> None
 
 def _from_pickles(data: bytes) -> object:
     """Read torch's layout before 1.6: magic number, version, system, table, list of keys, then the storages."""
-    stream = io.BytesIO(data)
+    stream = io.BytesIO(data[:_MAX_PICKLE_BYTES])
     magic, _ = read_pickle(stream)
     if magic != _LEGACY_MAGIC:
         raise DamagedError("it has another beginning")
@@ -169,7 +169,7 @@ def _safe_shapes(data: bytes, path: Path) -> dict[str, Shape]:
 def _safe_shape(key: str, entry: dict[str, object], room: int, path: Path) -> Shape:
     kind, shape, place = str(entry["dtype"]), entry["shape"], entry["data_offsets"]
     if kind not in _SAFE_BYTES:
-        raise bad(path, f"holds {key[:60]!r}, which is no table of floating-point numbers")
+        raise bad(path, f"holds {key[:60]!r}, {NO_TABLE}")
     match shape, place:
         case list(lengths), [int(start), int(end)] if all(isinstance(one, int) and 0 <= one < 2**40 for one in lengths):
             if 0 <= start <= end <= room and end - start == math.prod(lengths) * _SAFE_BYTES[kind]:

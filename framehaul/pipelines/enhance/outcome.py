@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 
 import av
@@ -14,6 +15,7 @@ from framehaul.pipelines.base import Outcome
 from framehaul.pipelines.enhance.devices import Choice, Device, precision_word
 from framehaul.pipelines.enhance.params import EnhanceParams
 from framehaul.pipelines.enhance.upscaler import Upscaler
+from framehaul.pipelines.waiting import POLICY
 
 
 def outcome_of(
@@ -52,6 +54,7 @@ def _environment(upscaler: Upscaler, device: Device, choice: Choice) -> dict[str
         "precision": precision_word(choice.dtype),
         "precision_note": choice.note,
         "threads": torch.get_num_threads(),
+        "omp_wait_policy": os.environ.get(POLICY, ""),
         "network": upscaler.loaded.name,
         "network_sha256": upscaler.loaded.sha256,
     }

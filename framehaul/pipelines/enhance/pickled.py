@@ -25,6 +25,9 @@ from framehaul.pipelines.enhance.announced import (
     storage_of,
 )
 
+# A table of 700 tensors is written in some 20,000 instructions, and no object in it lies ten deep.
+_MAX_STEPS, _MAX_MARKS = 1 << 18, 1000
+
 
 class RefusedError(Exception):
     """Raised for a pickle that names something to call; carries the name."""
@@ -52,10 +55,12 @@ class _Reading:
         self._stack: list[object] = []
         self._marked: list[list[object]] = []
         self._memo: dict[int, object] = {}
+        self._steps_left = _MAX_STEPS
 
     def follow(self, data: BinaryIO) -> object:
         """Take one opcode after the other, to STOP."""
         for opcode, argument, _ in pickletools.genops(data):
+            self._spend(1)
             word = opcode.name
             if word == "STOP":
                 return self._stack.pop()
@@ -71,7 +76,15 @@ class _Reading:
                 raise DamagedError(f"{word} is no word of a table of weights")
         raise DamagedError("it has no end")
 
+    def _spend(self, steps: int) -> None:
+        """Bound time and memory: an instruction of one byte leaves an object of sixty behind."""
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise DamagedError("it has more instructions than any table of weights")
+
     def mark(self, _: object) -> None:
+        if len(self._marked) == _MAX_MARKS:
+            raise DamagedError("it is nested deeper than any table of weights")
         self._marked.append(self._stack)
         self._stack = []
 
@@ -103,6 +116,7 @@ class _Reading:
         arguments, called = self._stack.pop(), self._stack.pop()
         if not isinstance(called, Name) or not isinstance(arguments, tuple):
             raise RefusedError("a call of something without a name")
+        self._spend(sum(len(given) for given in arguments if isinstance(given, list)))  # one list for many calls
         self._stack.append(built(called.dotted, arguments))
 
     def build(self, _: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from framehaul.errors import MediaError
 from framehaul.media.pixels import Rgb
 from framehaul.media.preview import write_preview
 from framehaul.pipelines.base import Task
@@ -24,6 +25,13 @@ class Preview:
             self._due = max(1, int(total * _PREVIEW_AT))
 
     def picture(self, index: int, before: Rgb, after: Rgb) -> None:
-        """Take the picture if this frame is due."""
-        if index in (0, self._due):
+        """Take the picture if this frame is due. One that cannot be written costs a line of the log, never the job.
+
+        A disk that is really full will be told of by the encoder.
+        """
+        if index not in (0, self._due):
+            return
+        try:
             write_preview(before, after, self._task.preview)
+        except MediaError as exc:  # the gate of framehaul.media makes it of the system's own errors
+            self._task.reporter.log(f"no preview: {exc.message}")

@@ -153,6 +153,11 @@ def _judge_part(params: EnhanceParams, name: str, media: MediaInfo) -> None:
             f"{name} is {duration_s:g} s long; start={params.start:g} lies behind its end.",
             advice="Choose an earlier --start.",
         )
+    if duration_s is not None and _frames(params, media) == 0:
+        raise BadParams(
+            f"{name} is {duration_s:g} s long; there is no picture {params.span(duration_s)}.",
+            advice="Choose an earlier --start or a longer part.",
+        )
 
 
 def _frames(params: EnhanceParams, media: MediaInfo | None) -> int | None:

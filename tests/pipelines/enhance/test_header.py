@@ -7,6 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from functools import cache
@@ -224,6 +225,56 @@ def test_any_damage_is_a_sentence(layout: int, changes: list[tuple[int, int]], c
         said = exc.message
 
     assert not said or said.startswith("some.pth ")
+
+
+def _float8(legacy: bool, path: Path) -> None:
+    weights = {key: value.to(torch.float8_e4m3fn) for key, value in random_weights().items()}
+    torch.save(weights, path, _use_new_zipfile_serialization=not legacy)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: _float8(False, path),
+        lambda path: _float8(True, path),
+        lambda path: torch.save({"a": torch.zeros(3).untyped_storage()}, path),
+        lambda path: torch.save({"a": torch.zeros(3, dtype=torch.complex64)}, path),
+        lambda path: torch.save({"a": torch.zeros(3, dtype=torch.uint16)}, path),
+        lambda path: save_file({"a": torch.zeros(3).to(torch.float8_e5m2)}, path),
+    ],
+    ids=["float8", "float8 legacy", "storage", "complex", "uint16", "float8 safetensors"],
+)
+def test_other_numbers_are_not_accused(write: Callable[[Path], None], tmp_path: Path) -> None:
+    """A harmless file of a kind that is not read is called that; nobody says that it would run code."""
+    path = tmp_path / "f8.pth"
+    write(path)
+
+    with pytest.raises(ModelError, match=r"holds '.*', which is no table of floating-point numbers that this version"):
+        read_header(path)
+
+
+def test_a_large_file_of_one_byte_is_read_in_part(tmp_path: Path) -> None:
+    """Eight megabytes of junk cost no more memory than themselves, twice."""
+    path = tmp_path / "junk.pth"
+    path.write_bytes(b"\x80\x02" + b"(" * (8 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="is no weight file, or a damaged one"):
+            read_header(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 24 << 20
+
+
+def test_the_older_layout_has_its_table_in_the_first_megabyte() -> None:
+    """What names a longer one is damage, as in a zip: 700 tensors take a fifth of that."""
+    stream = io.BytesIO()
+    torch.save({"a": "x" * (1 << 20)}, stream, _use_new_zipfile_serialization=False)
+
+    with pytest.raises(ModelError, match="is no weight file, or a damaged one"):
+        form_of(stream.getvalue(), Path("some.pth"))
 
 
 def test_a_locked_zip_is_damaged(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -103,6 +105,33 @@ def test_what_breaks_the_rules_is_damage(data: bytes) -> None:
     """An empty stack, a claim of 2**63 bytes, a key a hundred thousand tuples deep: none of it harms the reader."""
     with pytest.raises(DamagedError):
         read_pickle(io.BytesIO(data))
+
+
+PAIRS = b"]q\x01(" + b"K\x01K\x02\x86" * 20_000 + b"e"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02" + b"(" * (1 << 20),
+        b"\x80\x02" + b"}" * (1 << 20),
+        PAIRS + b"ccollections\nOrderedDict\nq\x02" + b"h\x02h\x01\x85R0" * 20_000 + b".",
+    ],
+    ids=["marks", "tables", "one list for many calls"],
+)
+def test_a_short_word_is_no_long_work(data: bytes) -> None:
+    """A megabyte that would become a hundred, or seconds, is damage after a bounded share of it."""
+    tracemalloc.start()
+    before = time.process_time()
+    try:
+        with pytest.raises(DamagedError, match="than any table of weights"):
+            read_pickle(io.BytesIO(data))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 32 << 20
+    assert time.process_time() - before < 10
 
 
 def test_a_place_far_away_costs_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -79,6 +80,26 @@ def test_a_weight_file_that_changed_underway_is_refused(bench: Bench, brief: Pat
     with pytest.raises(DigestMismatch, match="was promised"):
         bench.runner.run(task)
     assert list((bench.folder / "out").iterdir()) == []
+
+
+def test_a_preview_that_cannot_be_written_costs_a_line(bench: Bench, brief: Path) -> None:
+    """Nobody asked for it: the video is made all the same."""
+    task = replace(bench.task(brief), preview=bench.folder / "absent" / "preview.jpg")
+
+    outcome = bench.runner.run(task)
+
+    assert outcome.details["frames_out"] == 4
+    assert task.outputs["result"].is_file()
+    assert "no preview: preview.jpg cannot be written: No such file or directory." in bench.told.lines
+
+
+def test_how_idle_threads_wait_is_told(bench: Bench, brief: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It decides the speed, so it stands beside their number."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+
+    outcome, _ = bench.run(brief)
+
+    assert outcome.environment["omp_wait_policy"] == "passive"
 
 
 def test_a_network_and_its_file_travel_together(bench: Bench, brief: Path, tmp_path: Path) -> None:

@@ -172,6 +172,15 @@ def test_a_part_behind_the_end_is_refused(media: MediaInfo) -> None:
         PIPELINE.judge(packed(start=1), "clip.mp4", media)
 
 
+@pytest.mark.parametrize("given", [{"start": 0.999}, {"start": 0.51, "end": 0.52}])
+def test_a_part_without_a_picture_is_refused(media: MediaInfo, given: dict[str, Json]) -> None:
+    """A part shorter than a frame may lie between two; the last frame is still taken."""
+    PIPELINE.judge(packed(start=23 / 24), "clip.mp4", media)
+    with pytest.raises(BadParams, match=r"clip\.mp4 is 1 s long; there is no picture from 0\.\d+ s to .*\.$") as caught:
+        PIPELINE.judge(packed(**given), "clip.mp4", media)
+    assert caught.value.advice == "Choose an earlier --start or a longer part."
+
+
 def test_more_than_eight_bits_are_refused(media: MediaInfo) -> None:
     """They would be lost."""
     with pytest.raises(BadParams, match="10 bits a sample; this version keeps 8"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -13,6 +14,7 @@ from controller.cli import again, checkup, completion, log, look, run, trying
 from controller.cli.options import spread
 from controller.errors import ConfigError, ExitCode, NothingFits, StillBilling
 from controller.terminal.console import complain, put, show_what_can_be_shown
+from controller.terminal.streams import trouble_of
 from controller.terminal.words import plain
 from framehaul.errors import FramehaulError, InputError, ModelError, NotFound, NotSupported
 
@@ -55,6 +57,8 @@ def main(argv: list[str] | None = None) -> None:
     show_what_can_be_shown(sys.stdout, sys.stderr)
     try:
         code = app(args=argv, standalone_mode=False, prog_name=completion.PROGRAM)
+        if code == ExitCode.INTERRUPTED and not isinstance(code, ExitCode):  # typer's own number: nobody said anything
+            complain("framehaul: interrupted")
     except typer.Exit as exc:
         code = exc.exit_code
     except TyperException as exc:  # typer brings a click of its own: click's classes would not match
@@ -66,17 +70,33 @@ def main(argv: list[str] | None = None) -> None:
     except FramehaulError as exc:
         complain(f"framehaul: {plain(str(exc))}")
         code = code_of(exc)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has left; there is nobody to complain to
-        code = ExitCode.DONE
     except Exception as exc:
-        # A fault of ours, not of the person's. No traceback by default: its lines may hold what is secret.
         if os.environ.get("FRAMEHAUL_DEBUG"):
             raise
-        advice = "FRAMEHAUL_DEBUG=1 shows where. Look whether anything runs: framehaul ps."
-        complain(f"framehaul: an unforeseen fault: {plain(f'{type(exc).__name__}: {exc}')}. {advice}")
-        code = ExitCode.SOME_FAILED
+        code = _unforeseen(exc)
+    except SystemExit as exc:
+        if not isinstance(exc.__context__, BrokenPipeError):
+            raise
+        # Stdout outlasts its readers: this pipe is some connection's, and typer took it for ours.
+        code = _unforeseen(exc.__context__)
+    _tell_what_was_not_written()
     sys.exit(int(code or 0))
+
+
+def _unforeseen(exc: BaseException) -> ExitCode:
+    """Tell of a fault of ours, not of the person's. No traceback: its lines may hold what is secret."""
+    advice = "FRAMEHAUL_DEBUG=1 shows where. Look whether anything runs: framehaul ps."
+    complain(f"framehaul: an unforeseen fault: {plain(f'{type(exc).__name__}: {exc}')}. {advice}")
+    return ExitCode.SOME_FAILED
+
+
+def _tell_what_was_not_written() -> None:
+    """Say that stdout is not whole; not where its reader left, who wanted no more."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    trouble = trouble_of(sys.stdout)
+    if trouble is not None and not isinstance(trouble, BrokenPipeError):
+        complain(f"framehaul: not all of stdout could be written: {trouble.strerror}.")
 
 
 def code_of(exc: FramehaulError) -> ExitCode:
