@@ -32,7 +32,8 @@ from framehaul.media.gate import DEFAULT_LIMITS, Limits, container_name, name_of
 from framehaul.media.span import Span
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
-_BOXES_FROM_AFAR, _BOXES_AT_HAND = 16, 10_000_000  # each box costs a read, and over a network a request
+# Boxes of mp4, elements of mkv: each costs a read, and over a network a request.
+_FROM_AFAR, _AT_HAND = (64, 16), (1_000_000, 10_000_000)
 _CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _PACKETS_TO_FIRST_PICTURE = 256
 NOT_WHOLE = "Fetch it again: this copy is not whole. Or take what is there, with --allow-truncated."
@@ -172,15 +173,15 @@ def seconds(value: int | None, time_base: Fraction | None) -> float | None:
 def _check_whole(source: Path | BinaryIO) -> shortfall.Extent:
     """Refuse an empty file; measure one that breaks off."""
     if not isinstance(source, Path):
-        return _extent(source, name_of(source), _BOXES_FROM_AFAR)
+        return _extent(source, name_of(source), _FROM_AFAR)
     with source.open("rb") as file:
-        return _extent(file, source.name, _BOXES_AT_HAND)
+        return _extent(file, source.name, _AT_HAND)
 
 
-def _extent(file: BinaryIO, name: str, boxes: int) -> shortfall.Extent:
+def _extent(file: BinaryIO, name: str, bounds: tuple[int, int]) -> shortfall.Extent:
     if not file.seek(0, io.SEEK_END):
         raise NotAVideo(f"{name} is empty.")
-    return shortfall.extent_of(file, boxes)
+    return shortfall.extent_of(file, *bounds)
 
 
 def _opened(source: Path | BinaryIO, limits: Limits, missing: int) -> InputContainer:

@@ -34,16 +34,16 @@ class Extent:
         return self.promised - self.intact
 
 
-def extent_of(file: BinaryIO, boxes: int = 64) -> Extent:
+def extent_of(file: BinaryIO, boxes: int = 64, elements: int = 16) -> Extent:
     """Hold a seekable file against what it promises.
 
-    Up to so many `boxes` of an mp4 or elements of an mkv are walked: a long file has many, and each costs a read.
+    Up to so many `boxes` of an mp4 or `elements` of an mkv are walked: a long file has many, and each costs a read.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     if file.read(4) != _EBML:
         return Extent(size, max(size, _mp4_end(file, size, boxes)))
-    hole = matroska.first_break(file, boxes)
+    hole = matroska.first_break(file, elements)
     return Extent(size if hole is None else hole, max(size, _matroska_end(file)))
 
 

@@ -27,24 +27,11 @@ def tick(path: Path, judge: Judge) -> Fraction:
 
 
 def assert_times_equal(source: Path, target: Path, judge: Judge) -> None:
-    """Hold each picture's time against the source's: equal, or within half a tick where mkv has milliseconds only.
-
-    A target that cannot start before zero shifts everything alike; sound and picture stay together.
-    """
+    """Hold each picture's time against the source's: equal, or within half a tick where mkv has milliseconds only."""
     before, after = judge.picture_times(source), judge.picture_times(target)
     assert len(after) == len(before)
-    sound = bool(sound_packets_or_none(source))
-    shift = (sound_packets(target)[0][0] - sound_packets(source)[0][0]) if sound else Fraction(0)
-    allowed = 0 if tick(target, judge) <= tick(source, judge) and not shift else Fraction(1, 1000)
-    assert max(abs(new - shift - old) for old, new in zip(before, after, strict=True)) <= allowed
-
-
-def sound_packets_or_none(path: Path) -> list[tuple[Fraction, str]] | None:
-    """Give the packets of the first audio stream, if there is one."""
-    try:
-        return sound_packets(path)
-    except IndexError:
-        return None
+    allowed = 0 if tick(target, judge) <= tick(source, judge) else Fraction(1, 2000)
+    assert max(abs(new - old) for old, new in zip(before, after, strict=True)) <= allowed
 
 
 def with_sound(program: str, silent: Path, target: Path, *, video_late_s: float = 0, sound_late_s: float = 0) -> Path:
@@ -126,7 +113,10 @@ def test_sound_is_copied_bit_for_bit_and_stays_in_step(
     video_late_s: float,
     sound_late_s: float,
 ) -> None:
-    """Each audio packet has the bytes it had, at the distance from the pictures that it had."""
+    """Each audio packet has the bytes it had, at the distance from the pictures that it had.
+
+    mkv, without edit lists, is spared what lies before zero: AAC's priming, which mp4 hides.
+    """
     source, target = tmp_path / f"in.{first}", tmp_path / f"out.{second}"
     with_sound(ffmpeg_program, clip, source, video_late_s=video_late_s, sound_late_s=sound_late_s)
 
@@ -134,6 +124,7 @@ def test_sound_is_copied_bit_for_bit_and_stays_in_step(
 
     assert report.audio_streams_copied == 1
     before, after = sound_packets(source), sound_packets(target)
+    before = [packet for packet in before if second != "mkv" or packet[0] >= 0]
     assert [digest for _, digest in after] == [digest for _, digest in before]
     moved = {round(float(new - old), 3) for (old, _), (new, _) in zip(before, after, strict=True)}
     assert max(moved) - min(moved) <= 0.001
