@@ -10,6 +10,7 @@ from controller.overview import Overview
 from controller.state import StateFolder
 from framehaul.clock import Clock
 from framehaul.contract.status import JobStatus
+from framehaul.storage.base import Stores
 
 
 class Observer(Protocol):
@@ -42,3 +43,4 @@ class Desk:
     state: StateFolder
     clock: Clock
     observer: Observer
+    stores: Stores

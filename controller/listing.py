@@ -13,6 +13,7 @@ from framehaul.contract.pipeline import Takes
 from framehaul.contract.uris import parse_uri
 from framehaul.errors import MediaError, StoreError
 from framehaul.media.probe import MediaInfo
+from framehaul.storage.base import Stores
 
 _VIDEOS = Takes(kind="video")
 
@@ -76,16 +77,16 @@ class Totals:
 
 
 def list_videos(
-    settings: Settings, now: float, *, probe: bool = True, aside: SetAside | None = None
+    settings: Settings, stores: Stores, now: float, *, probe: bool = True, aside: SetAside | None = None
 ) -> Iterator[Listed]:
     """Stream what a run would look at; without `probe` nothing of the files is read, names and sizes are all.
 
     InputError when a name leads nowhere. What the selection leaves out is counted in `aside`.
     """
     selection, aside = Selection.of(settings, now), aside if aside is not None else SetAside()
-    found = look_at_sources(settings.inputs, _VIDEOS, parse_uri(settings.to), selection, aside)
+    found = look_at_sources(settings.inputs, _VIDEOS, parse_uri(settings.to), stores, selection, aside)
     for number, source in enumerate(found, 1):
-        yield _refused(source) if isinstance(source, Refusal) else _listed(source, probe=probe)
+        yield _refused(source) if isinstance(source, Refusal) else _listed(source, stores, probe=probe)
         if number == selection.max_files:
             aside.stopped_at = number
             return
@@ -109,12 +110,12 @@ def _refused(refusal: Refusal) -> Listed:
     return Listed(refusal.uri, parse_uri(refusal.uri).name, None, refused=refusal.why)
 
 
-def _listed(source: Source, *, probe: bool) -> Listed:
+def _listed(source: Source, stores: Stores, *, probe: bool) -> Listed:
     uri, name = source.uri.public(), source.folder + source.name
     if not probe:
         return Listed(uri, name, source.size)
     try:
-        return Listed(uri, name, source.size, probe_source(source))
+        return Listed(uri, name, source.size, probe_source(source, stores))
     except (MediaError, StoreError) as exc:
         if isinstance(exc, StoreError) and exc.retryable:
             raise

@@ -10,7 +10,7 @@ from framehaul.contract.spec import MANIFEST_SLOT, InputSpec, JobSpec, Limits
 from framehaul.contract.uris import parse_uri
 from framehaul.errors import ContractError
 from framehaul.pipelines.catalogue import load_pipeline
-from framehaul.storage.base import open_store
+from framehaul.storage.base import Stores
 
 INPUT_SLOT = "source"
 _GRANT_LIFE_S = 24 * 3600.0
@@ -53,7 +53,7 @@ def sources_of(job: Job, batch: Batch) -> dict[str, str]:
     return {INPUT_SLOT: job.source, **{asset.slot: asset.source for asset in batch.assets}}
 
 
-def grants_for(spec: JobSpec, sources: Mapping[str, str], now: float, generation: int) -> GrantSet:
+def grants_for(spec: JobSpec, sources: Mapping[str, str], stores: Stores, now: float, generation: int) -> GrantSet:
     """Let the agent read the sources, by slot; bytes that lie on this laptop come through its own routes.
 
     A rented host cannot reach the laptop, so a file is relayed even where both are one machine.
@@ -62,16 +62,16 @@ def grants_for(spec: JobSpec, sources: Mapping[str, str], now: float, generation
         job_id=spec.job_id,
         attempt=spec.attempt,
         generation=generation,
-        inputs={slot: _input_grant(source, now + _GRANT_LIFE_S) for slot, source in sources.items()},
+        inputs={slot: _input_grant(source, stores, now + _GRANT_LIFE_S) for slot, source in sources.items()},
         outputs={slot: RelayOut() for slot in (*(output.slot for output in spec.outputs), MANIFEST_SLOT)},
     )
 
 
-def _input_grant(source: str, expires_at: float) -> InputGrant:
+def _input_grant(source: str, stores: Stores, expires_at: float) -> InputGrant:
     uri = parse_uri(source)
     if uri.scheme == "file":
         return RelayIn()
-    grant = open_store(uri).grant(uri, "read", expires_at=expires_at)
+    grant = stores.open(uri).grant(uri, "read", expires_at=expires_at)
     if not isinstance(grant, HttpGet):
         raise ContractError(f"The store of {uri} gave no grant to read over HTTP.")
     return grant

@@ -23,7 +23,7 @@ from framehaul.errors import BadParams, MediaError, StoreError
 from framehaul.media.probe import MediaInfo
 from framehaul.pipelines.base import Asset, Params, Pipeline
 from framehaul.pipelines.catalogue import load_pipeline
-from framehaul.storage.base import open_store
+from framehaul.storage.base import Stores
 
 __all__ = ["Plan", "PlannedJob", "check_target", "make_plan", "plan_as_json", "priced", "write_batch"]
 
@@ -31,6 +31,7 @@ __all__ = ["Plan", "PlannedJob", "check_target", "make_plan", "plan_as_json", "p
 def make_plan(
     settings: Settings,
     ledger: Ledger,
+    stores: Stores,
     now: float,
     *,
     tell: Callable[[str], None] = lambda text: None,
@@ -47,12 +48,20 @@ def make_plan(
     target = parse_uri(settings.to)
     judge_kind(target)
     digest = params_digest(pipeline.name, raw, pipeline.model_sha256(params))
-    plan = Plan(pipeline.name, raw, digest, target, settings.provider, now, assets=tuple(map(_pinned, assets)))
-    markers = set() if settings.redo else _markers(target)
+    plan = Plan(
+        pipeline.name,
+        raw,
+        digest,
+        target,
+        settings.provider,
+        now,
+        assets=tuple(_pinned(asset, stores) for asset in assets),
+    )
+    markers = set() if settings.redo else _markers(target, stores)
     busy = {(job.fingerprint, batch.params_digest, _place(batch.target)): job for batch, job in _open_jobs(ledger)}
     names: set[str] = set()
     selection = Selection.of(settings, now)
-    for found in find_sources(settings.inputs, pipeline.takes, target, selection, plan.set_aside):
+    for found in find_sources(settings.inputs, pipeline.takes, target, stores, selection, plan.set_aside):
         if isinstance(found, Refusal):
             plan.refused.append(found)
             continue
@@ -64,7 +73,7 @@ def make_plan(
         elif done_marker(found.fingerprint, digest) in markers:
             plan.done.append(found)
         else:
-            _add(plan, pipeline, params, found, names)
+            _add(plan, pipeline, params, found, names, stores)
         if len(plan.jobs) == settings.max_files:
             plan.set_aside.stopped_at = settings.max_files
             break
@@ -111,9 +120,9 @@ def _a_second_later(plan: Plan) -> Plan:
     return replace(plan, created_at=at, jobs=jobs)
 
 
-def _add(plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, names: set[str]) -> None:
+def _add(plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, names: set[str], stores: Stores) -> None:
     try:
-        media = _probed(source, pipeline, params) if pipeline.takes.kind == "video" else None
+        media = _probed(source, pipeline, params, stores) if pipeline.takes.kind == "video" else None
         pipeline.judge(params, source.name, media)
         outputs, number = _free_names(plan, pipeline, params, source, names)
     except (MediaError, BadParams, StoreError) as exc:
@@ -125,10 +134,10 @@ def _add(plan: Plan, pipeline: Pipeline[Any], params: Params, source: Source, na
     plan.jobs.append(PlannedJob(source, outputs, media, needs, estimate, number, notes))
 
 
-def _pinned(asset: Asset) -> PinnedAsset:
+def _pinned(asset: Asset, stores: Stores) -> PinnedAsset:
     """Pin a file that travels along, by the same fingerprint as an input on this disk."""
     uri = parse_uri(str(asset.path))
-    found = open_store(uri).stat(uri)
+    found = stores.open(uri).stat(uri)
     return PinnedAsset(asset.slot, str(uri), asset.path.name, found.size or 0, found.fingerprint)
 
 
@@ -149,13 +158,13 @@ def _spelling(source: Source, output: OutputSlot) -> str:
     return unicodedata.normalize("NFC", source.folder + output.name).casefold()
 
 
-def _probed(source: Source, pipeline: Pipeline[Any], params: Params) -> MediaInfo:
-    return probe_source(source, allow_truncated=pipeline.takes_truncated(params))
+def _probed(source: Source, pipeline: Pipeline[Any], params: Params, stores: Stores) -> MediaInfo:
+    return probe_source(source, stores, allow_truncated=pipeline.takes_truncated(params))
 
 
-def _markers(target: Uri) -> set[str]:
+def _markers(target: Uri, stores: Stores) -> set[str]:
     """Read which work is done from one listing, by names alone."""
-    store, base = open_store(target), target.join("")
+    store, base = stores.open(target), target.join("")
     prefix = len(base.key)
     return {entry.uri.key[prefix:] for entry in store.list(target.join(DONE_PREFIX))}
 

@@ -13,7 +13,7 @@ from framehaul.atomic import write_atomic
 from framehaul.contract.states import JobReason, JobState, LeaseState
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import StoreError
-from framehaul.storage.base import Store, open_store
+from framehaul.storage.base import Store
 
 
 def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:
         desk.observer.say(f"{kept} could not be written: {exc.strerror}.")
     uri = parse_uri(batch.target).join(RESULTS_NAME)
     try:
-        store = open_store(uri)
+        store = desk.stores.open(uri)
         if not _is_a_report(store, uri):
             uri = parse_uri(batch.target).join(f"{batch.id}.{RESULTS_NAME}")  # somebody's own file has the name
         store.put(uri, [raw], replace=True)

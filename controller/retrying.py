@@ -14,7 +14,7 @@ from controller.settings import Settings
 from framehaul.contract.states import JobState
 from framehaul.contract.uris import parse_uri
 from framehaul.errors import FramehaulError
-from framehaul.storage.base import open_store
+from framehaul.storage.base import Stores
 
 
 def failed_jobs(ledger: Ledger, batch: Batch) -> list[Job]:
@@ -38,14 +38,14 @@ def replan(desk: Desk, settings: Settings, batch: Batch, jobs: list[Job]) -> tup
     there: dict[str, Job] = {}
     gone: list[Refusal] = []
     for job in jobs:
-        why = _why_not(job)
+        why = _why_not(job, desk.stores)
         if why:
             gone.append(Refusal(parse_uri(job.source).public(), why))
         else:
             there[str(parse_uri(job.source))] = job
     again = settings.model_copy(update=_as_before(batch, tuple(there)))
     folders = {address: job.folder for address, job in there.items()}
-    plan = make_plan(again, desk.ledger, desk.clock.now(), folders=folders)
+    plan = make_plan(again, desk.ledger, desk.stores, desk.clock.now(), folders=folders)
     since = _done_since(desk.ledger, batch) if again.redo else set()
     done = [found.source for found in plan.jobs if found.source.fingerprint in since]
     return again, replace(
@@ -84,11 +84,11 @@ def _done_since(ledger: Ledger, batch: Batch) -> set[str]:
     }
 
 
-def _why_not(job: Job) -> str:
+def _why_not(job: Job, stores: Stores) -> str:
     """Say why an input cannot be had any more; "" where it can."""
     uri = parse_uri(job.source)
     try:
-        found = next(iter(open_store(uri).list(uri)), None)
+        found = next(iter(stores.open(uri).list(uri)), None)
     except FramehaulError as exc:
         return str(exc)
     return "" if found is not None else "it is no longer there"

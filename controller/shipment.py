@@ -27,7 +27,7 @@ from framehaul.contract.states import (
 from framehaul.contract.status import JobView
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import FramehaulError, InputError, NotFound, StoreError
-from framehaul.storage.base import Store, open_store
+from framehaul.storage.base import Store
 
 MAX_ATTEMPTS = 3
 _POLL_S = 0.5
@@ -163,7 +163,9 @@ class Shipment:
     async def _ship(self, channel: AgentChannel, batch: Batch, spec: JobSpec) -> None:
         view = await channel.put_job(spec)
         if view.grants_generation == 0:
-            grants = grants_for(spec, sources_of(self._job, batch), self._desk.clock.now(), generation=1)
+            grants = grants_for(
+                spec, sources_of(self._job, batch), self._desk.stores, self._desk.clock.now(), generation=1
+            )
             await channel.put_grants(grants)
 
     async def _renew(self, channel: AgentChannel, batch: Batch, job: Job, view: JobView) -> None:
@@ -174,7 +176,9 @@ class Shipment:
             raise InputError(f"The source refuses to be read: {view.status.message}".strip())
         await self._desk.clock.sleep(_RENEW_PAUSE_S)
         generation = view.grants_generation + 1
-        await channel.put_grants(grants_for(job.spec, sources_of(job, batch), self._desk.clock.now(), generation))
+        await channel.put_grants(
+            grants_for(job.spec, sources_of(job, batch), self._desk.stores, self._desk.clock.now(), generation)
+        )
 
     async def _advance(self, channel: AgentChannel, batch: Batch, view: JobView) -> None:
         job, status = self._job, view.status
@@ -240,7 +244,7 @@ class Shipment:
             raise ProofFailed(f"The receipt is of another order than attempt {job.attempt} of {job.id}.")
         if {entry.slot: entry.name for entry in receipt.outputs} != spec.output_names():
             raise ProofFailed("The receipt names other outputs than the order.")
-        store, folder = _target(batch, job)
+        store, folder = _target(self._desk, batch, job)
         await collect(self._desk, channel, job, receipt, store, folder)
         await keep_logs(self._desk, channel, job)
         if batch.options.get("preview") and view.has_preview:
@@ -251,7 +255,7 @@ class Shipment:
 
     async def _prove_and_publish(self, batch: Batch) -> None:
         job = self._job
-        store, folder = _target(batch, job)
+        store, folder = _target(self._desk, batch, job)
         if job.state is JobState.DELIVERED:
             assert job.receipt is not None
             mode = VerifyMode(batch.options.get("verify", VerifyMode.SAMPLE))
@@ -313,6 +317,6 @@ class Shipment:
         self._desk.observer.on_job(self._desk.ledger.move_job(self._id, JobState.EXCLUDED, reason, message=message))
 
 
-def _target(batch: Batch, job: Job) -> tuple[Store, Uri]:
+def _target(desk: Desk, batch: Batch, job: Job) -> tuple[Store, Uri]:
     root = parse_uri(batch.target)
-    return open_store(root), root.join(job.folder) if job.folder else root
+    return desk.stores.open(root), root.join(job.folder) if job.folder else root

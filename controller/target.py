@@ -8,7 +8,7 @@ from pathlib import Path
 from controller.errors import ConfigError
 from framehaul.contract.uris import Uri
 from framehaul.errors import StoreError
-from framehaul.storage.base import open_store
+from framehaul.storage.base import Stores
 
 _ADVICE = "Name another folder with --to."
 
@@ -35,10 +35,10 @@ def judge_folder(target: Uri) -> None:
         raise ConfigError(f"The system does not let us write results into {str(above)!r}.", advice=_ADVICE)
 
 
-def check_target(target: Uri) -> None:
+def check_target(target: Uri, stores: Stores) -> None:
     """Write a small object where results will go: better refused now than after the work is done and paid."""
     probe_at = target.join(".framehaul/writable")
     try:
-        open_store(target).put(probe_at, [b"Framehaul writes here.\n"], replace=True)
+        stores.open(target).put(probe_at, [b"Framehaul writes here.\n"], replace=True)
     except StoreError as exc:
         raise ConfigError(f"Results cannot be written there: {exc}", advice=_ADVICE) from exc

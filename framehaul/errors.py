@@ -9,7 +9,9 @@ FramehaulError                 answers: can a retry help? what should the person
 │   └── DigestMismatch         bytes are not the bytes that were promised
 ├── StoreError                 bytes could not be listed, read or written
 │   ├── NotFound
+│   │   └── NoSuchBucket       not an object is missing, but the whole bucket
 │   ├── AccessDenied
+│   │   └── BadAccount         the key, its secret or the region is wrong: nothing works there until it is mended
 │   ├── AlreadyExists
 │   ├── NotSupported           this store has no such verb (an HTTP server cannot be listed)
 │   ├── StoreFull
@@ -75,8 +77,16 @@ class NotFound(StoreError):
     """Raised when nothing lies at the address."""
 
 
+class NoSuchBucket(NotFound):
+    """Raised when there is no bucket of this name; an empty one is no error."""
+
+
 class AccessDenied(StoreError):
     """Raised when the store knows us and refuses."""
+
+
+class BadAccount(AccessDenied):
+    """Raised when a store does not know the key, or its secret, region or endpoint is another one."""
 
 
 class AlreadyExists(StoreError):

@@ -43,7 +43,7 @@ def plan_of(seat: Seat, settings: Settings) -> Plan:
     if not settings.inputs:
         raise ConfigError("No input was named.", advice="Say: framehaul run FILE_OR_FOLDER, or try: framehaul demo")
     provider = provider_opener(settings, seat.desk)(settings.provider)  # a wrong name is said before anything else
-    return with_price(seat, provider, make_plan(settings, seat.desk.ledger, seat.desk.clock.now()))
+    return with_price(seat, provider, make_plan(settings, seat.desk.ledger, seat.desk.stores, seat.desk.clock.now()))
 
 
 def with_price(seat: Seat, provider: Provider, planned: Plan) -> Plan:
@@ -64,7 +64,7 @@ def carry_out(seat: Seat, settings: Settings, planned: Plan, *, dry_run: bool) -
         seat.tell("Nothing was changed: this was a dry run.")
         return Ended(ExitCode.SOME_FAILED if planned.refused else ExitCode.DONE, document=plan_as_json(planned))
     if planned.jobs:
-        check_target(planned.target)
+        check_target(planned.target, seat.desk.stores)
     ids = _open_batches(seat, settings, planned)
     if not ids:
         seat.insist("Nothing is left to do." if not planned.refused else "Nothing can be done.")

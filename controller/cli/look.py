@@ -89,7 +89,7 @@ def ls(
         totals, aside = Totals(), SetAside()
         table = ListingTable(seat.console)
         rows: list[Listed] = []
-        for listed in list_videos(settings, seat.desk.clock.now(), probe=probe, aside=aside):
+        for listed in list_videos(settings, seat.desk.stores, seat.desk.clock.now(), probe=probe, aside=aside):
             totals.add(listed)
             if talk.json_out:
                 rows.append(listed)

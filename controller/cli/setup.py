@@ -26,6 +26,7 @@ from controller.terminal.watch import DetailedObserver, LineObserver, QuietObser
 from controller.terminal.words import plain
 from framehaul.clock import Clock, clock_from
 from framehaul.contract.wire import Json
+from framehaul.storage.base import Stores
 
 _ALL = 2  # -vv
 _QUERY = re.compile(r"\?\S+")
@@ -60,7 +61,7 @@ def seated(state: Path | None, talk: Talk) -> Iterator[Seat]:
         _log_requests()
     clock = clock_from()
     folder = StateFolder.choose(state)
-    ledger = Ledger(folder.ledger, clock)
+    ledger, stores = Ledger(folder.ledger, clock), Stores(clock=clock)
     console = open_console(stderr=talk.json_out)
     kind = QuietObserver if talk.quiet else DetailedObserver if talk.verbose else LineObserver
     try:
@@ -68,11 +69,12 @@ def seated(state: Path | None, talk: Talk) -> Iterator[Seat]:
         if acts and draws(console) and not talk.quiet:
             with open_bars(console) as bars:
                 watch = BarObserver(console, bars, kind(_writer(console), clock.now, counts=False))
-                yield Seat(Desk(ledger, folder, clock, watch), console, talk, watch.finish)
+                yield Seat(Desk(ledger, folder, clock, watch, stores), console, talk, watch.finish)
         else:
             lines = kind(_writer(console), clock.now)
-            yield Seat(Desk(ledger, folder, clock, lines), console, talk, lines.finish)
+            yield Seat(Desk(ledger, folder, clock, lines, stores), console, talk, lines.finish)
     finally:
+        stores.close()
         ledger.close()
 
 

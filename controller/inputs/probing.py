@@ -8,19 +8,16 @@ from typing import BinaryIO, cast
 from controller.inputs.sources import Source
 from framehaul.errors import MediaError
 from framehaul.media.probe import MediaInfo, probe
-from framehaul.storage.base import Store, opened_store
+from framehaul.storage.base import Store, Stores
 
 _READ_AHEAD_BYTES = 256 << 10
 
 
-def probe_source(source: Source, *, allow_truncated: bool = False) -> MediaInfo:
+def probe_source(source: Source, stores: Stores, *, allow_truncated: bool = False) -> MediaInfo:
     """Read the header by ranged reads; MediaError when it is no video, or breaks off and that is not allowed."""
     if source.size == 0:
         raise MediaError(f"{source.name} is empty (0 bytes).")
-    with (
-        opened_store(source.uri) as store,
-        io.BufferedReader(_RangedReader(source, store), _READ_AHEAD_BYTES) as reader,
-    ):
+    with io.BufferedReader(_RangedReader(source, stores.open(source.uri)), _READ_AHEAD_BYTES) as reader:
         return probe(cast(BinaryIO, reader), allow_truncated=allow_truncated)
 
 

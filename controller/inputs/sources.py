@@ -13,7 +13,7 @@ from framehaul.contract.naming import DONE_PREFIX, check_file_name
 from framehaul.contract.pipeline import Takes
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import InputError, NotFound, StoreError
-from framehaul.storage.base import Entry, Store, opened_store, pinned
+from framehaul.storage.base import Entry, Store, Stores, pinned
 
 # What counts as a video when a folder is walked; a file that is named outright is taken at its word.
 VIDEO_SUFFIXES = frozenset(
@@ -71,24 +71,34 @@ class Root:
 
 
 def find_sources(
-    inputs: Sequence[str], takes: Takes, target: Uri, selection: Selection | None = None, aside: SetAside | None = None
+    inputs: Sequence[str],
+    takes: Takes,
+    target: Uri,
+    stores: Stores,
+    selection: Selection | None = None,
+    aside: SetAside | None = None,
 ) -> Iterator[Source | Refusal]:
     """Walk every input, each file once, pinned; InputError when a name leads nowhere.
 
     What lies in the output folder is no input. Whoever has enough stops asking: nothing is listed ahead.
     """
-    for store, root, entry in find_entries(inputs, takes, target, selection, aside):
+    for store, root, entry in find_entries(inputs, takes, target, stores, selection, aside):
         yield _pin(store, entry, root)
 
 
 def look_at_sources(
-    inputs: Sequence[str], takes: Takes, target: Uri, selection: Selection | None = None, aside: SetAside | None = None
+    inputs: Sequence[str],
+    takes: Takes,
+    target: Uri,
+    stores: Stores,
+    selection: Selection | None = None,
+    aside: SetAside | None = None,
 ) -> Iterator[Source | Refusal]:
     """Walk like `find_sources`, but read nothing of the files: their fingerprints stay empty.
 
     Who names the output folder, or a place in it, wants to see the results there.
     """
-    for store, root, entry in find_entries(inputs, takes, target, selection, aside, with_results=True):
+    for store, root, entry in find_entries(inputs, takes, target, stores, selection, aside, with_results=True):
         yield _pin(store, entry, root, read=entry.size is None)  # such as a link that leads nowhere
 
 
@@ -96,6 +106,7 @@ def find_entries(
     inputs: Sequence[str],
     takes: Takes,
     target: Uri,
+    stores: Stores,
     selection: Selection | None,
     aside: SetAside | None,
     *,
@@ -105,14 +116,14 @@ def find_entries(
     choice = _Choice(selection or Selection(), aside if aside is not None else SetAside())
     for text in inputs:
         uri = parse_uri(text)
-        with opened_store(uri) as store:
-            root, found = _root(text, uri, store), False
-            for entry in _counting(store, root, takes, target, with_results=with_results):
-                found = True
-                if choice.falls_on(entry, root):
-                    yield store, root, entry
-            if not found:
-                raise _nothing_there(root, takes)
+        store = stores.open(uri)
+        root, found = _root(text, uri, store), False
+        for entry in _counting(store, root, takes, target, with_results=with_results):
+            found = True
+            if choice.falls_on(entry, root):
+                yield store, root, entry
+        if not found:
+            raise _nothing_there(root, takes)
 
 
 @dataclass

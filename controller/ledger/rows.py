@@ -109,6 +109,19 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class OpenUpload:
+    """A multipart upload that an attempt may write to; its parts may be billed until `ended_at`."""
+
+    upload_id: str
+    job_id: str
+    attempt: int
+    slot: str
+    uri: str
+    begun_at: float
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
 class Lease:
     """One rented machine. The secret prints as ***."""
 

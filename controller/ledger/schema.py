@@ -109,6 +109,19 @@ wishes = Table(
     Column("done_at", Float),
 )
 
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("upload_id", String, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("slot", String, nullable=False),
+    Column("uri", String, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    # When it was proven completed or aborted: until then its parts may be billed.
+    Column("ended_at", Float),
+)
+
 events = Table(
     "events",
     metadata,

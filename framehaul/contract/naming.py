@@ -12,8 +12,11 @@ from typing import Any
 from framehaul.contract.wire import canonical_json
 
 DONE_PREFIX = ".framehaul/done/"
+RECEIPTS_PREFIX = ".framehaul/receipts/"
 MAX_NAME_BYTES = 255
 _MAX_SUFFIX_BYTES = 32
+# Fingerprints that are an entity tag: "s3:etag:<etag>", "http:etag:<etag>". The size stands beside them in the order.
+_ETAG_KINDS = ("s3:etag:", "http:etag:")
 
 # What a file name says of the work, by the pipeline's mode.
 MODE_WORDS: Mapping[str, str] = {"upscale": "upscaled", "interpolate": "interpolated", "both": "both"}
@@ -71,6 +74,19 @@ def fingerprint_key(fingerprint: str) -> str:
 def done_marker(fingerprint: str, digest: str) -> str:
     """Name the key, under the output prefix, that says: this input with these params is done."""
     return f"{DONE_PREFIX}{fingerprint_key(fingerprint)}.{digest[:32]}"
+
+
+def receipt_name(job_id: str, attempt: int) -> str:
+    """Name the key, under the output prefix, where an agent leaves the receipt of an attempt."""
+    return f"{RECEIPTS_PREFIX}{job_id}.{attempt}.json"
+
+
+def etag_of(fingerprint: str) -> str:
+    """Give the entity tag, without quotes, that a store's fingerprint pins; "" where it pins by something else."""
+    for kind in _ETAG_KINDS:
+        if fingerprint.startswith(kind):
+            return fingerprint.removeprefix(kind)
+    return ""
 
 
 def _plain(text: str) -> str:

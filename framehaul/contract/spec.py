@@ -10,6 +10,9 @@ from framehaul.contract.naming import check_file_name
 from framehaul.contract.wire import Epoch, JobId, Json, Sha256, Slot, Wire
 
 MANIFEST_SLOT = "manifest"
+# What an agent that writes to the store itself delivers last: the receipt. It is in the grants, never in the order.
+RECEIPT_SLOT = "receipt"
+_RESERVED = frozenset({MANIFEST_SLOT, RECEIPT_SLOT})
 
 FileName = Annotated[str, AfterValidator(check_file_name)]
 
@@ -42,6 +45,8 @@ class Limits(Wire):
     max_streams: Annotated[int, Field(ge=1)] = 64
     max_silence_s: Annotated[float, Field(gt=0)] = 600.0
     max_run_s: Annotated[float, Field(gt=0)] = 24 * 3600.0
+    # What the job is reckoned to take of the disk at its peak; the next one waits until so much is free.
+    disk_bytes: Annotated[int, Field(ge=0)] = 0
 
 
 class JobSpec(Wire):
@@ -66,8 +71,8 @@ class JobSpec(Wire):
         slots = [output.slot for output in self.outputs]
         names = [output.name for output in self.outputs] + [self.manifest_name]
         inputs = [entry.slot for entry in self.inputs]
-        if MANIFEST_SLOT in slots:
-            raise ValueError(f"the slot name {MANIFEST_SLOT!r} is reserved")
+        if reserved := _RESERVED.intersection(slots):
+            raise ValueError(f"the slot name {min(reserved)!r} is reserved")
         for what, values in (("output slots", slots), ("output names", names), ("input slots", inputs)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} must differ from each other: {values}")

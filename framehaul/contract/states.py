@@ -34,7 +34,9 @@ class AttemptReason(StrEnum):
     WAITING_FOR_GRANTS = "waiting-for-grants"
     WAITING_FOR_INPUT = "waiting-for-input"
     WAITING_FOR_PICKUP = "waiting-for-pickup"
+    WAITING_FOR_ROOM = "waiting-for-room"
     GRANTS_EXPIRED = "grants-expired"
+    STORE_UNAVAILABLE = "store-unavailable"
     INPUT_MISMATCH = "input-mismatch"
     FETCH_FAILED = "fetch-failed"
     DELIVERY_FAILED = "delivery-failed"
@@ -149,9 +151,20 @@ _RUNNABLE_FAILURES = frozenset(
 # Which reasons a state may give: the table between the two enums.
 ATTEMPT_REASONS: Mapping[AttemptState, frozenset[AttemptReason]] = {
     _A.QUEUED: frozenset({_R.NONE, _R.AGENT_RESTARTED}),
-    _A.FETCHING: frozenset({_R.NONE, _R.WAITING_FOR_GRANTS, _R.WAITING_FOR_INPUT, _R.GRANTS_EXPIRED}),
+    _A.FETCHING: frozenset(
+        {
+            _R.NONE,
+            _R.WAITING_FOR_GRANTS,
+            _R.WAITING_FOR_INPUT,
+            _R.WAITING_FOR_ROOM,
+            _R.GRANTS_EXPIRED,
+            _R.STORE_UNAVAILABLE,
+        }
+    ),
     _A.RUNNING: frozenset({_R.NONE}),
-    _A.DELIVERING: frozenset({_R.NONE, _R.WAITING_FOR_GRANTS, _R.WAITING_FOR_PICKUP, _R.GRANTS_EXPIRED}),
+    _A.DELIVERING: frozenset(
+        {_R.NONE, _R.WAITING_FOR_GRANTS, _R.WAITING_FOR_PICKUP, _R.GRANTS_EXPIRED, _R.STORE_UNAVAILABLE}
+    ),
     _A.DELIVERED: frozenset({_R.NONE}),
     _A.FAILED: _RUNNABLE_FAILURES | {_R.FETCH_FAILED, _R.DELIVERY_FAILED},
     _A.STOPPED: frozenset({_R.ASKED_TO_STOP, _R.LEASE_ENDED}),

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Literal, Protocol, Self, TypeGuard
 
 import framehaul.storage as folder
-from framehaul.contract.grants import InputGrant, OutputGrant
+from framehaul.clock import Clock, SystemClock
+from framehaul.contract.grants import InputGrant, MultipartPut, OutputGrant
 from framehaul.contract.uris import Uri
 from framehaul.errors import BadUri
+from framehaul.storage.accounts import Accounts
 
 Want = Literal["read", "write"]
+_NO_STORES = frozenset({"base", "accounts"})
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,44 @@ class Store(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A multipart upload that was begun and neither completed nor aborted. `begun_at` is None where nobody knows."""
+
+    uri: Uri
+    upload_id: str
+    begun_at: float | None = None
+
+
+class UploadStore(Store, Protocol):
+    """A store that an agent can write to by itself, in parts, under an id that the ledger keeps."""
+
+    def begin_upload(self, uri: Uri) -> str:
+        """Open an upload and give its id. Not idempotent: write the id down before anybody may use it."""
+        ...
+
+    def sign_upload(self, upload: Upload, *, parts: int, expires_at: float) -> MultipartPut:
+        """Write addresses for the first `parts` parts, for completing, aborting and reading back. Asks nobody."""
+        ...
+
+    def uploads(self, prefix: Uri) -> Iterator[Upload]:
+        """Stream the unfinished uploads at or below the address."""
+        ...
+
+    def is_open(self, upload: Upload) -> bool:
+        """Say whether the upload can still be written to: neither completed, nor aborted, nor swept by the store."""
+        ...
+
+    def abort_upload(self, upload: Upload) -> None:
+        """End an upload; its parts are removed and its addresses are worth nothing any more. Idempotent."""
+        ...
+
+
+def takes_uploads(store: Store) -> TypeGuard[UploadStore]:
+    """Say whether agents can write to this store by themselves."""
+    return callable(getattr(store, "sign_upload", None))
+
+
 def pinned(store: Store, entry: Entry) -> Entry:
     """Give the entry with its fingerprint; asks the store only where the listing left it empty."""
     return entry if entry.fingerprint else store.stat(entry.uri)
@@ -91,25 +133,44 @@ def check_range(start: int, end: int | None) -> None:
         raise ValueError(f"not a range of bytes: [{start}, {end})")
 
 
-def open_store(uri: Uri) -> Store:
-    """Load the store that speaks the address's scheme: a module here that names it in `SCHEMES`."""
-    for module in pkgutil.iter_modules(folder.__path__):
-        if module.name == "base":
-            continue
-        found = importlib.import_module(f"{folder.__name__}.{module.name}")
-        if uri.scheme in getattr(found, "SCHEMES", ()):  # a module without is a part of another one
-            store: Store = found.open_store(uri)
-            return store
-    raise BadUri(f"This version has no store for {uri.scheme}:// addresses yet.", advice=f"Asked for: {uri}")
+class Stores:
+    """Open stores by address, each bucket or host once, with its scheme's account. May be used by threads."""
 
+    def __init__(self, accounts: Accounts = MappingProxyType({}), clock: Clock | None = None) -> None:
+        self._accounts = accounts
+        self._clock = clock or SystemClock()
+        self._opened: dict[tuple[str, str], Store] = {}
+        self._lock = threading.Lock()
 
-@contextmanager
-def opened_store(uri: Uri) -> Iterator[Store]:
-    """Load a store for a while; the connections of one that keeps any are closed at the end."""
-    store = open_store(uri)
-    try:
-        yield store
-    finally:
-        close = getattr(store, "close", None)
-        if close is not None:
-            close()
+    def open(self, uri: Uri) -> Store:
+        """Give the store that speaks the address's scheme: a module here that names it in `SCHEMES`."""
+        with self._lock:
+            place = (uri.scheme, uri.authority)
+            if place not in self._opened:
+                self._opened[place] = self._load(uri)
+            return self._opened[place]
+
+    def close(self) -> None:
+        """Close the connections of the stores that keep any; whoever asks again opens them anew."""
+        with self._lock:
+            opened, self._opened = list(self._opened.values()), {}
+        for store in opened:
+            close = getattr(store, "close", None)
+            if close is not None:
+                close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _load(self, uri: Uri) -> Store:
+        for module in pkgutil.iter_modules(folder.__path__):
+            if module.name in _NO_STORES:
+                continue
+            found = importlib.import_module(f"{folder.__name__}.{module.name}")
+            if uri.scheme in getattr(found, "SCHEMES", ()):  # a module without is a part of another one
+                store: Store = found.open_store(uri, self._accounts.get(uri.scheme), self._clock)
+                return store
+        raise BadUri(f"This version has no store for {uri.scheme}:// addresses yet.", advice=f"Asked for: {uri}")

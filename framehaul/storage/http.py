@@ -15,6 +15,7 @@ from framehaul.clock import Clock, SystemClock
 from framehaul.contract.grants import HttpGet, InputGrant, OutputGrant
 from framehaul.contract.uris import Uri
 from framehaul.errors import NotFound, NotSupported
+from framehaul.storage.accounts import Account
 from framehaul.storage.base import Entry, Want, check_range
 from framehaul.storage.http_reading import Patience, Reading
 from framehaul.storage.http_replies import Version, content_range, refusal, shown, wire_errors
@@ -28,9 +29,9 @@ _TRIES = 5
 _HEAD_REFUSED = {403, 405, 501}
 
 
-def open_store(uri: Uri) -> HttpStore:
+def open_store(uri: Uri, account: Account | None, clock: Clock) -> HttpStore:
     """Give a store with its own pool of connections."""
-    return HttpStore()
+    return HttpStore(clock=clock)
 
 
 class HttpStore:

@@ -19,9 +19,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from framehaul.clock import Clock
 from framehaul.contract.grants import FileIn, FileOut, InputGrant, OutputGrant
 from framehaul.contract.uris import Uri
 from framehaul.errors import BadUri, DigestMismatch, NotSupported, StoreError
+from framehaul.storage.accounts import Account
 from framehaul.storage.base import Entry, Want, check_range
 from framehaul.storage.disk import (
     Link,
@@ -45,7 +47,7 @@ _EDGE_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
 
-def open_store(uri: Uri) -> LocalStore:
+def open_store(uri: Uri, account: Account | None, clock: Clock) -> LocalStore:
     """Give the one store that holds every path."""
     return LocalStore()
 

@@ -15,6 +15,7 @@ from framehaul.clock import Clock
 from framehaul.contract.lease_secret import LeaseSecret
 from framehaul.contract.states import LeaseReason, LeaseState
 from framehaul.contract.status import JobStatus
+from framehaul.storage.base import Stores
 
 HOUR = 1_800_000_000.0
 
@@ -77,7 +78,7 @@ def open_desk(folder: Path, clock: Clock) -> Desk:
     """Set up a desk in a folder; two desks on one folder are two processes' view."""
     folder.mkdir(parents=True, exist_ok=True)
     state = StateFolder(folder)
-    return Desk(Ledger(state.ledger, clock), state, clock, Listener())
+    return Desk(Ledger(state.ledger, clock), state, clock, Listener(), Stores())
 
 
 def heard(desk: Desk) -> Listener:

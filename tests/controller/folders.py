@@ -38,7 +38,7 @@ class Folder:
 
     def plan(self, *inputs: str | Path, at: float = HOUR, **more: Any) -> Plan:
         """Plan."""
-        return make_plan(self.settings(*inputs, **more), self.desk.ledger, at)
+        return make_plan(self.settings(*inputs, **more), self.desk.ledger, self.desk.stores, at)
 
     def plan_videos(self, *inputs: str | Path, **more: Any) -> Plan:
         """Plan for the pipeline that takes videos alone."""

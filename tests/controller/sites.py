@@ -39,7 +39,7 @@ class Site:
             "verify": "full",
         }
         chosen = Settings(**(fields | settings))
-        planned = make_plan(chosen, self.desk.ledger, self.clock.now())
+        planned = make_plan(chosen, self.desk.ledger, self.desk.stores, self.clock.now())
         return write_batch(planned, chosen, self.desk.ledger)
 
     def engine(self, desk: Desk | None = None) -> Engine:

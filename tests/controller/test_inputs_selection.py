@@ -13,6 +13,7 @@ from controller.inputs import Refusal, Selection, SetAside, find_sources
 from controller.planning import plan_as_json
 from framehaul.contract.pipeline import Takes
 from framehaul.contract.uris import parse_uri
+from framehaul.storage.base import Stores
 from tests.controller.desks import HOUR
 from tests.controller.folders import Folder, names
 from tests.emulators.files import FileServer
@@ -85,12 +86,14 @@ def test_older_files_are_left_out(folder: Folder, newer_than: str, monkeypatch: 
 def test_a_file_without_a_date_is_taken_and_told(tmp_path: Path) -> None:
     """Nobody knows how old it is; leaving it out could lose it for good."""
     (tmp_path / "a.mp4").write_bytes(b"x")
-    with FileServer(tmp_path) as server:
+    with FileServer(tmp_path) as server, Stores() as stores:
         server.fault("headers", set={"Last-Modified": None})
         aside = SetAside()
         selection = Selection(newer_than=HOUR)
 
-        found = list(find_sources([f"{server.url}/a.mp4"], Takes(kind="any"), parse_uri("/out"), selection, aside))
+        found = list(
+            find_sources([f"{server.url}/a.mp4"], Takes(kind="any"), parse_uri("/out"), stores, selection, aside)
+        )
 
     assert len(found) == 1
     assert not isinstance(found[0], Refusal)
@@ -101,11 +104,13 @@ def test_the_date_of_a_web_file_is_its_server_s(tmp_path: Path) -> None:
     """From Last-Modified."""
     (tmp_path / "a.mp4").write_bytes(b"x")
     os.utime(tmp_path / "a.mp4", (HOUR, HOUR))
-    with FileServer(tmp_path) as server:
+    with FileServer(tmp_path) as server, Stores() as stores:
         aside = SetAside()
         selection = Selection(newer_than=HOUR + 1)
 
-        found = list(find_sources([f"{server.url}/a.mp4"], Takes(kind="any"), parse_uri("/out"), selection, aside))
+        found = list(
+            find_sources([f"{server.url}/a.mp4"], Takes(kind="any"), parse_uri("/out"), stores, selection, aside)
+        )
 
     assert (found, aside.older) == ([], 1)
 

@@ -8,6 +8,7 @@ from controller.demo import SAMPLE
 from controller.inputs import SetAside
 from controller.listing import Listed, Totals, list_videos
 from framehaul.errors import InputError
+from framehaul.storage.base import Stores
 from tests.controller.desks import HOUR
 from tests.controller.folders import Folder
 from tests.emulators.files import FileServer
@@ -15,7 +16,7 @@ from tests.emulators.files import FileServer
 
 def listed(folder: Folder, *, probe: bool = True, **more: object) -> list[Listed]:
     """List the folder's videos."""
-    return list(list_videos(folder.settings(**more), HOUR, probe=probe))
+    return list(list_videos(folder.settings(**more), Stores(), HOUR, probe=probe))
 
 
 def totals(found: list[Listed]) -> Totals:
@@ -49,10 +50,10 @@ def test_videos_are_listed_with_what_their_headers_say(folder: Folder) -> None:
 
 def test_without_probing_nothing_of_the_files_is_read(folder: Folder) -> None:
     """Names and sizes are all; a file that is no video is not found out."""
-    with FileServer(folder.inputs) as server:
+    with FileServer(folder.inputs) as server, Stores() as stores:
         folder.write("a.mp4", b"no video")
 
-        found = list(list_videos(folder.settings(f"{server.url}/a.mp4"), HOUR, probe=False))
+        found = list(list_videos(folder.settings(f"{server.url}/a.mp4"), stores, HOUR, probe=False))
 
         assert {asked["method"] for asked in server.log()} == {"HEAD"}
     assert [(one.name, one.size, one.media, one.refused) for one in found] == [("a.mp4", 8, None, "")]
@@ -63,7 +64,7 @@ def test_a_listing_is_a_stream(folder: Folder) -> None:
     """The first file is there before the last input was looked for."""
     folder.write("a.mp4", SAMPLE)
 
-    found = list_videos(folder.settings(folder.inputs, folder.inputs / "missing.mp4"), HOUR)
+    found = list_videos(folder.settings(folder.inputs, folder.inputs / "missing.mp4"), Stores(), HOUR)
 
     assert next(found).name == "a.mp4"
     with pytest.raises(InputError, match="Nothing lies at"):
@@ -76,7 +77,7 @@ def test_the_selection_holds_for_a_listing_too(folder: Folder) -> None:
         folder.write(name, SAMPLE)
     aside = SetAside()
 
-    found = list(list_videos(folder.settings(exclude=("a.*",), max_files=1), HOUR, probe=False, aside=aside))
+    found = list(list_videos(folder.settings(exclude=("a.*",), max_files=1), Stores(), HOUR, probe=False, aside=aside))
 
     assert [one.name for one in found] == ["b.mp4"]
     assert aside.sentences() == ["Set aside: 1 by --exclude.", "Stopped at --max-files 1; there may be more."]
@@ -89,7 +90,9 @@ def test_whoever_looks_into_the_output_folder_sees_the_results(folder: Folder) -
     folder.write("out/b.mp4.manifest.json")
 
     beside = listed(folder, to=str(folder.inputs / "out"), probe=False)
-    inside = list(list_videos(folder.settings(folder.inputs / "out", to=str(folder.inputs / "out")), HOUR, probe=False))
+    inside = list(
+        list_videos(folder.settings(folder.inputs / "out", to=str(folder.inputs / "out")), Stores(), HOUR, probe=False)
+    )
 
     assert [one.name for one in beside] == ["a.mp4"]
     assert [one.name for one in inside] == ["b.mp4"]

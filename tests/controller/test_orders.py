@@ -12,6 +12,7 @@ from controller.orders import grants_for, order_for, sources_of
 from framehaul.contract.grants import HttpGet, RelayIn, RelayOut
 from framehaul.contract.naming import params_digest
 from framehaul.pipelines.catalogue import load_pipeline
+from framehaul.storage.base import Stores
 from tests.controller.desks import HOUR, a_batch, a_job_row, a_lease
 
 BATCH = a_batch(params_digest=params_digest("copy", {}, None))
@@ -47,7 +48,7 @@ def test_a_retry_is_the_same_order_but_for_its_number(desk: Desk, job: Job) -> N
 
 def test_a_file_of_the_laptop_s_is_relayed(job: Job) -> None:
     """Also where agent and laptop are one machine: a path of one is no path of the other."""
-    granted = grants_for(order_for(job, BATCH), {"source": job.source}, HOUR, generation=3)
+    granted = grants_for(order_for(job, BATCH), {"source": job.source}, Stores(), HOUR, generation=3)
 
     assert granted.inputs == {"source": RelayIn()}
     assert granted.outputs == {"result": RelayOut(), "manifest": RelayOut()}
@@ -59,7 +60,7 @@ def test_what_lies_on_the_web_is_fetched_by_the_agent(job: Job) -> None:
     """It gets the address, which prints as stars."""
     source = "https://example.invalid/clip.mp4?signature=secret"
 
-    grant = grants_for(order_for(job, BATCH), {"source": source}, HOUR, generation=1).inputs["source"]
+    grant = grants_for(order_for(job, BATCH), {"source": source}, Stores(), HOUR, generation=1).inputs["source"]
 
     assert isinstance(grant, HttpGet)
     assert grant.url.get_secret_value() == source
@@ -72,7 +73,7 @@ def test_a_file_that_travels_along_is_one_more_input_by_its_bytes(job: Job) -> N
     batch = replace(BATCH, options={"assets": [{**asset, "size": 7, "fingerprint": "disk:7:a"}]})
 
     spec = order_for(job, batch)
-    granted = grants_for(spec, sources_of(job, batch), HOUR, generation=1)
+    granted = grants_for(spec, sources_of(job, batch), Stores(), HOUR, generation=1)
 
     assert [(entry.slot, entry.name, entry.size) for entry in spec.inputs[1:]] == [("model", "anime.pth", 7)]
     assert granted.inputs == {"source": RelayIn(), "model": RelayIn()}

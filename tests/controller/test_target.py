@@ -6,6 +6,7 @@ import pytest
 
 from controller.errors import ConfigError
 from controller.target import check_target
+from framehaul.storage.base import Stores
 from tests.controller.folders import Folder
 
 
@@ -48,5 +49,5 @@ def test_a_plan_does_not_make_the_output_folder(folder: Folder) -> None:
     plan = folder.plan(to=str(folder.root / "new" / "out"))
     assert not (folder.root / "new").exists()
 
-    check_target(plan.target)
+    check_target(plan.target, Stores())
     assert (folder.root / "new" / "out").is_dir()

@@ -14,7 +14,7 @@ import pytest
 from framehaul.contract.grants import HttpGet
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import AccessDenied, BadUri, FramehaulError, NotFound, NotSupported, StoreError, StoreUnavailable
-from framehaul.storage.base import Entry, open_store
+from framehaul.storage.base import Entry, Stores
 from framehaul.storage.http import HttpStore
 from tests.emulators.files import FileServer
 from tests.loopback import loopback
@@ -69,7 +69,7 @@ every_verb = pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("address", ["http://host.example/clip.mp4", "https://host.example/clip.mp4"])
 def test_a_web_address_opens_this_store(address: str) -> None:
     """No connection is made for it."""
-    assert isinstance(open_store(parse_uri(address)), HttpStore)
+    assert isinstance(Stores().open(parse_uri(address)), HttpStore)
 
 
 # stat

@@ -16,7 +16,7 @@ import pytest
 from framehaul.contract.grants import FileIn, FileOut, RelayOut
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import AlreadyExists, DigestMismatch, NotFound, NotSupported, StoreError
-from framehaul.storage.base import open_store
+from framehaul.storage.base import Stores
 from framehaul.storage.disk import draft_path
 from framehaul.storage.local import LocalStore, disk_fingerprint
 
@@ -45,7 +45,7 @@ def no_links(errno_: int) -> Callable[[Path, Path], None]:
 
 def test_a_path_opens_this_store() -> None:
     """Whatever names no other scheme is a file."""
-    assert isinstance(open_store(parse_uri("clips/in")), LocalStore)
+    assert isinstance(Stores().open(parse_uri("clips/in")), LocalStore)
 
 
 # the fingerprint
