@@ -32,6 +32,8 @@ MEANINGS: tuple[Mapping[StrEnum, str], ...] = (
         _A.WAITING_FOR_GRANTS: "The order is there, the leave to read and write is not.",
         _A.WAITING_FOR_INPUT: "The input is to be sent from the laptop, and has not come whole.",
         _A.WAITING_FOR_PICKUP: "The result is whole; the laptop has not fetched it yet.",
+        _A.WAITING_FOR_ROOM: "The disk has no room for the input until another job's files are delivered.",
+        _A.STORE_UNAVAILABLE: "The store does not answer, or asks for patience; it is tried again and again.",
         _A.GRANTS_EXPIRED: "A store no longer takes the addresses; newer ones are awaited.",
         _A.INPUT_MISMATCH: "The input is gone, was replaced, or is not the one that was planned.",
         _A.FETCH_FAILED: "The input could not be fetched, however often it was tried.",

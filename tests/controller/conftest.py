@@ -32,6 +32,7 @@ def desk(tmp_path: Path, clock: Hours) -> Iterator[Desk]:
     """A desk with an empty ledger."""
     opened = open_desk(tmp_path / "state", clock)
     yield opened
+    opened.stores.close()
     opened.ledger.close()
 
 
