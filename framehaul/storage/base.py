@@ -150,6 +150,11 @@ class Stores:
                 self._opened[place] = self._load(uri)
             return self._opened[place]
 
+    def endpoint(self, uri: Uri) -> str:
+        """Name where the store answers, as far as its account says: buckets of one name lie in many places."""
+        account = self._accounts.get(uri.scheme)
+        return "" if account is None else account.endpoint or account.region or ""
+
     def close(self) -> None:
         """Close the connections of the stores that keep any; whoever asks again opens them anew."""
         with self._lock:

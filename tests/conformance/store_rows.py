@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 import pytest
+from pydantic import SecretStr
 
 from framehaul.contract.uris import Uri
+from framehaul.storage.accounts import Account
 from framehaul.storage.base import Store
 from framehaul.storage.http import HttpStore
 from framehaul.storage.local import LocalStore
+from framehaul.storage.s3 import open_store
 from tests.emulators.files import FileServer
 from tests.loopback import loopback
+from tests.rclone import MotoServer, Rclone
 from tests.storage.skipping_clock import SkippingClock
 
 Skill = Literal["list", "put", "grant-write"]
@@ -45,28 +51,88 @@ class Subject:
         return b"".join(self.store.get(uri))
 
 
+class Servers:
+    """Real servers, started when a row first needs them and stopped when the session ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running = ExitStack()
+        self._numbers = itertools.count()
+
+    @cached_property
+    def rclone(self) -> Rclone:
+        """Give one that checks signatures."""
+        return self._running.enter_context(Rclone(self._folder / "rclone"))
+
+    @cached_property
+    def moto(self) -> MotoServer:
+        """Give one whose etags, parts and conditions are like Amazon's."""
+        return self._running.enter_context(MotoServer())
+
+    def bucket_name(self) -> str:
+        """Name a bucket that no test has had."""
+        return f"clips-{next(self._numbers)}"
+
+    def stop(self) -> None:
+        """End those that run."""
+        self._running.close()
+
+
 @dataclass(frozen=True)
 class Row:
-    """How to open one, in a fresh folder, and which of the SKILLS it has; the others must be refused."""
+    """How to open one, in a fresh folder, and which of the SKILLS it has; the others must be refused.
 
-    open: Callable[[Path], AbstractContextManager[Subject]]
+    `refused_names` are those of the ODD_NAMES that this server itself does not take, each with the reason.
+    """
+
+    open: Callable[[Path, Servers], AbstractContextManager[Subject]]
     skills: frozenset[Skill]
+    refused_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
-def _local(tmp: Path) -> Iterator[Subject]:
+def _local(tmp: Path, _: Servers) -> Iterator[Subject]:
     base = Uri("file", "", f"{tmp}/base/")
     yield Subject(LocalStore(), base, lambda name, content: _lay(tmp / "base" / name, content), base.join)
 
 
 @contextmanager
-def _http(tmp: Path) -> Iterator[Subject]:
+def _http(tmp: Path, _: Servers) -> Iterator[Subject]:
     with (
         FileServer(tmp) as server,
         closing(HttpStore(transport=loopback(), clock=SkippingClock())) as store,
     ):
         base = Uri("http", server.url.removeprefix("http://"), "")
         yield Subject(store, base, lambda name, content: _lay(tmp / name, content), lambda name: base.join(quote(name)))
+
+
+@contextmanager
+def _rclone(_: Path, servers: Servers) -> Iterator[Subject]:
+    name = servers.bucket_name()
+    servers.rclone.bucket(name)
+    with _bucket(servers.rclone, name) as subject:
+        yield subject
+
+
+@contextmanager
+def _moto(_: Path, servers: Servers) -> Iterator[Subject]:
+    name = servers.bucket_name()
+    with closing(servers.moto.client()) as client:
+        client.create_bucket(Bucket=name)
+    with _bucket(servers.moto, name) as subject:
+        yield subject
+
+
+@contextmanager
+def _bucket(server: Rclone | MotoServer, name: str) -> Iterator[Subject]:
+    base = Uri("b2", name, "base/")
+    account = Account(SecretStr(server.key_id), SecretStr(server.secret), endpoint=server.endpoint)
+    with closing(open_store(base, account, SkippingClock())) as store, closing(server.client()) as client:
+
+        def seed(name: str, content: bytes) -> None:
+            client.put_object(Bucket=base.authority, Key=base.key + name, Body=content)
+
+        yield Subject(store, base, seed, base.join)
 
 
 def _lay(path: Path, content: bytes) -> None:
@@ -77,10 +143,12 @@ def _lay(path: Path, content: bytes) -> None:
     Path(draft).replace(path)
 
 
-# One row a store, under the name of its module.
+# One row a store, under the name of its module; `-` and a word tell apart the servers that it is tried on.
 ROWS: dict[str, Row] = {
     "local": Row(_local, frozenset(SKILLS)),
     "http": Row(_http, frozenset()),
+    "s3": Row(_rclone, frozenset(SKILLS)),
+    "s3-moto": Row(_moto, frozenset(SKILLS)),
 }
 
 every_store = pytest.mark.parametrize("subject", ROWS, indirect=True)

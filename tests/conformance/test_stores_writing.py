@@ -13,15 +13,26 @@ import pytest
 from framehaul.contract.grants import FileOut, MultipartPut, OutputGrant, RelayOut
 from framehaul.contract.uris import Uri
 from framehaul.errors import AlreadyExists, NotFound
-from tests.conformance.store_rows import BIG, FIFTEEN, LATER, MIB, ODD_NAMES, ROWS, Subject, at_most, stores_that
+from tests.conformance.store_rows import (
+    BIG,
+    FIFTEEN,
+    LATER,
+    MIB,
+    ODD_NAMES,
+    ROWS,
+    Servers,
+    Subject,
+    at_most,
+    stores_that,
+)
 
 having = pytest.mark.parametrize
 
 
 @pytest.fixture
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+def subject(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers) -> Iterator[Subject]:
     """Open the row's store on an empty place."""
-    with ROWS[request.param].open(tmp_path / "store") as opened:
+    with ROWS[request.param].open(tmp_path / "store", servers) as opened:
         yield opened
 
 
