@@ -1,6 +1,7 @@
 # Framehaul from a bare clone: `make demo`, `make test`, `make lint`. Needs Python 3.11 or newer and nothing else.
 #   make demo PYTHON=python3.12     another Python
 #   make test ARGS="-k uris"        arguments for pytest, or for `framehaul demo`
+#   make test ARGS="-n 0"           one test after another, in one process
 
 PYTHON ?= python3
 ARGS ?=
@@ -14,6 +15,8 @@ FOR_DEMO := $(VENV)/.installed-agent
 FOR_TESTS := $(VENV)/.installed-agent-dev
 NAMED_IN := pyproject.toml constraints.txt
 COMMA := ,
+# tests/running.py says how many workers `auto` is. They keep the order of the files, and one without work takes another's.
+IN_PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint docs constraints
@@ -25,7 +28,7 @@ demo: $(FOR_DEMO) ## haul a clip through a local machine, from order to proof
 	@$(BIN)/framehaul demo $(ARGS)
 
 test: $(FOR_TESTS) ## run all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 lint: $(FOR_TESTS) ## check style, format and types
 	@$(BIN)/python -m ruff check .

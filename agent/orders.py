@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import httpx
+
 from agent.errors import Refusal
 from agent.jobs.job import Job
-from framehaul.contract.grants import GrantSet
+from framehaul.contract.grants import GrantSet, MultipartPut
 from framehaul.contract.pipeline import PipelineCard
-from framehaul.contract.spec import JobSpec
+from framehaul.contract.spec import RECEIPT_SLOT, JobSpec
 from framehaul.contract.states import AttemptState
 from framehaul.errors import BadParams
 from framehaul.pipelines.catalogue import load_pipeline, pipeline_names
 
-SERVED = ("http-get", "relay-in", "relay-out")
+SERVED = ("http-get", "relay-in", "relay-out", "multipart-put")
 SERVED_ON_OWN_DISK = ("file-in", "file-out")
 
 _FAILED = frozenset({AttemptState.FAILED, AttemptState.STOPPED})
@@ -66,8 +68,28 @@ def judge_grants(job: Job, grants: GrantSet, served: tuple[str, ...]) -> bool:
         if grant.kind not in served:
             raise Refusal(422, "grant-not-served", f"This agent serves no {grant.kind} grants (slot {slot}).")
     _same_slots("input", {entry.slot for entry in spec.inputs}, set(grants.inputs))
-    _same_slots("output", set(spec.output_names()), set(grants.outputs))
+    _same_slots("output", _output_slots(spec, grants), set(grants.outputs))
+    for slot, grant in grants.outputs.items():
+        if isinstance(grant, MultipartPut):
+            _judge_addresses(slot, grant)
     return True
+
+
+def _output_slots(spec: JobSpec, grants: GrantSet) -> set[str]:
+    """Name what is to be granted: where all goes to a store, the receipt does too: nobody may come for it."""
+    every = all(isinstance(grant, MultipartPut) for grant in grants.outputs.values())
+    return set(spec.output_names()) | ({RECEIPT_SLOT} if every else set())
+
+
+def _judge_addresses(slot: str, grant: MultipartPut) -> None:
+    """Refuse what is no address of the web. Plain http is taken: a store in one's own network may speak no other."""
+    for secret in (*grant.part_urls, grant.complete_url, grant.abort_url, grant.read_back_url):
+        try:
+            url = httpx.URL(secret.get_secret_value())
+        except httpx.InvalidURL:
+            url = httpx.URL("")
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise Refusal(422, "bad-address", f"A grant of the slot {slot} holds no http or https address.")
 
 
 def _judge_inputs(spec: JobSpec, card: PipelineCard) -> None:

@@ -14,7 +14,10 @@ from typing import IO
 import httpx
 
 from agent.attempts.inputs import Inputs
+from agent.attempts.outbox import Outbox
 from agent.attempts.queue import Queue
+from agent.attempts.room import FreeBytes, Room, free_bytes
+from agent.attempts.storeline import StoreClient
 from agent.errors import HomeInUse, Refusal
 from agent.jobs.job import Job
 from agent.jobs.store import JobStore
@@ -26,7 +29,7 @@ from framehaul.clock import Clock
 from framehaul.contract.states import AttemptState
 
 RECEIPT_COPY_VARIABLE = "UPLOAD_RESULT_JSON"
-_HTTP_TIMEOUT = httpx.Timeout(60.0, connect=20.0)
+_CONNECT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,11 @@ class Setup:
     clock: Clock
     allow_file_grants: bool = False
     # How inputs are fetched; a test passes its own.
-    transport: httpx.AsyncBaseTransport | None = None
+    transport: httpx.BaseTransport | None = None
+    # For how long a store may be silent in the middle of a reply, or take no byte, before the line counts as broken.
+    stall_s: float = 60.0
+    # How much room the disk of a folder has; a test makes it small.
+    free_bytes: FreeBytes = free_bytes
 
 
 class Agent:
@@ -55,11 +62,15 @@ class Agent:
         self.store = JobStore(self._home, self.clock)
         self.lease = Lease(self._home, self.clock)
         self.machine = Machine(self._home, self.grant_kinds)
-        self._client = httpx.AsyncClient(transport=setup.transport, timeout=_HTTP_TIMEOUT, follow_redirects=True)
+        timeout = httpx.Timeout(setup.stall_s, connect=_CONNECT_S)
+        trust = httpx.create_ssl_context()
+        self._fetching = httpx.Client(transport=setup.transport, timeout=timeout, follow_redirects=True, verify=trust)
+        self._client = httpx.AsyncClient(timeout=timeout, verify=trust)
         copy = environment.get(RECEIPT_COPY_VARIABLE)
         self.queue = Queue(
-            Inputs(self._client, self.clock),
+            Inputs(self._fetching, self.clock, Room(self.store.all, self.clock, setup.free_bytes)),
             WorkerKeeper(self.clock, environment),
+            Outbox(StoreClient(self._client, self.clock, setup.stall_s), self.clock),
             self.clock,
             Path(copy) if copy else None,
         )
@@ -80,6 +91,7 @@ class Agent:
             await asyncio.gather(self._watch, return_exceptions=True)
         await self.queue.close()
         await self._client.aclose()
+        self._fetching.close()
         self._lock.close()
 
     @asynccontextmanager

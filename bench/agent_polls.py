@@ -43,7 +43,7 @@ from framehaul.pipelines.catalogue import load_pipeline
 
 JOB = "bench"
 _MOVIE = b"film " * 20_000
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,14 @@ class Server:
 async def measure(polls: int, rounds: int) -> dict[str, Cost]:
     """Run both servers and ask them in turns."""
     secret = LeaseSecret.new()
-    with tempfile.TemporaryDirectory() as name, _program(_agent_words(Path(name)), Path(name), secret) as agent:
+    with tempfile.TemporaryDirectory() as name, program(agent_words(Path(name)), Path(name), secret) as agent:
         work = Path(name)
         await _busy(agent.channel)
         log, _ = await agent.channel.log(JOB, "progress", 0)
         (work / "view.json").write_bytes((await agent.channel.job(JOB)).model_dump_json().encode())
         (work / "log.txt").write_bytes(log)
         bare_words = ("-m", "bench.agent_polls", "--bare", str(work))
-        with _program(bare_words, work, secret) as bare:
+        with program(bare_words, work, secret) as bare:
             kinds: dict[str, Callable[[AgentChannel], Awaitable[object]]] = {
                 "status": lambda channel: channel.job(JOB),
                 "log": lambda channel: channel.log(JOB, "progress", 0),
@@ -111,7 +111,7 @@ async def _compare(
 async def _busy(channel: AgentChannel) -> None:
     """Bring the agent to where its worker computes, a byte a second, while the polls come."""
     spec = _order()
-    await _until(channel.health)
+    await until(channel.health)
     await channel.put_job(spec)
     outputs = {slot: RelayOut() for slot in spec.output_names()}
     await channel.put_grants(
@@ -126,10 +126,10 @@ async def _busy(channel: AgentChannel) -> None:
         status = (await channel.job(JOB)).status
         return status.state is AttemptState.RUNNING and status.done > 0
 
-    await _until(computes)
+    await until(computes)
 
 
-async def _until(ask: Callable[[], Awaitable[object]]) -> None:
+async def until(ask: Callable[[], Awaitable[object]]) -> None:
     """Ask until the answer is true."""
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
@@ -158,13 +158,14 @@ def _order() -> JobSpec:
     )
 
 
-def _agent_words(work: Path) -> tuple[str, ...]:
+def agent_words(work: Path) -> tuple[str, ...]:
+    """Give the words that start an agent below a folder."""
     return ("-m", "agent", "serve", "--home", str(work / "home"), "--port-file", str(work / "port"))
 
 
 @contextlib.contextmanager
-def _program(words: tuple[str, ...], work: Path, secret: LeaseSecret) -> Iterator[Server]:
-    """Run one of the two servers; it writes its port into `port`."""
+def program(words: tuple[str, ...], work: Path, secret: LeaseSecret) -> Iterator[Server]:
+    """Run a server for the length of a block; it writes its port into `port`."""
     port_file = work / "port"
     port_file.unlink(missing_ok=True)
     environment = {**os.environ, SECRET_VARIABLE: secret.hex()}

@@ -15,14 +15,16 @@ from enum import StrEnum
 from pathlib import Path
 
 import framehaul
+from controller.access import check_listing, check_reading, check_results, clock_note
 from controller.errors import ControllerError, ProviderError
 from controller.ledger import Ledger
 from controller.providers.base import Offer
 from controller.settings import Settings
 from controller.state import StateFolder
 from controller.target import judge_folder, judge_kind
-from framehaul.contract.uris import parse_uri
+from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import FramehaulError
+from framehaul.storage.base import Stores
 
 _OLDEST_PYTHON = (3, 11)
 _DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "vp8", "mpeg2video")
@@ -146,6 +148,25 @@ def check_output(settings: Settings) -> Finding:
     except FramehaulError as exc:
         return bad("output folder", exc)
     return good("output folder", target.key if target.scheme == "file" else target.public())
+
+
+def check_bucket(uri: Uri, stores: Stores, *, results: bool) -> Finding:
+    """Try an account on a place in a bucket: that it lists and reads, and where `results` go that it writes."""
+    what = f"bucket {uri.public()}"
+    try:
+        first = check_listing(uri, stores)
+        if results:
+            check_results(uri, stores)
+        elif first is not None:
+            check_reading(first.uri, first.size, stores)
+        hour = clock_note(uri, stores)
+    except FramehaulError as exc:
+        return bad(what, exc)
+    if hour:
+        return Finding(what, Level.WARN, hour, "It is reckoned with; set this machine's clock all the same.")
+    if results:
+        return good(what, "can be listed, read and written")
+    return good(what, "can be listed and read" if first is not None else "can be listed; nothing lies there")
 
 
 def check_disk(place: Path, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free) -> Finding:

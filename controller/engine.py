@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+from controller.agenda import Agenda
 from controller.channel import AgentChannel
 from controller.desk import Desk
 from controller.errors import NothingFits, ProviderError
@@ -17,6 +18,7 @@ from controller.ledger.rows import WishWord
 from controller.lookout import Lookout
 from controller.orders import order_for
 from controller.providers.base import Offer, Provider
+from controller.recovery import Recovery
 from controller.shipment import MAX_ATTEMPTS, Shipment
 from framehaul.clock import wait_for_event
 from framehaul.contract.lease_secret import LeaseSecret
@@ -27,6 +29,7 @@ TICK_S = 1.0
 # One job runs, one waits with its input fetched.
 JOBS_AHEAD = 2
 MAX_BOOT_FAILURES = 3
+_AT_ONCE = 200
 _ON_LEASE = frozenset({JobState.ASSIGNED})
 _HOME = frozenset({JobState.DELIVERED, JobState.VERIFIED})
 _UNDER_WAY = _ON_LEASE | _HOME
@@ -63,7 +66,7 @@ class Engine:
         self._nudge = asyncio.Event()
         self._troubles: dict[tuple[str, str], str] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._abandoned: set[str] = set()
+        self._abandoned: set[tuple[str, str | None]] = set()
         self._bug: BaseException | None = None
 
     def nudge(self) -> None:
@@ -91,16 +94,14 @@ class Engine:
         if ledger.take_wishes():
             self._abandoned.clear()
         await self._shed_ending_leases()
-        batches = {batch.id: batch for batch in ledger.batches(unclosed=True)}
-        jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
+        agenda = self._agenda()
+        clouds = {batch.provider for batch in agenda.batches.values()}
         # Before the leases are judged: after a restart, a machine whose job has no task yet must not look idle.
-        self._resume_shipments(jobs, batches)
-        for name in sorted({batch.provider for batch in batches.values()} | self._lease_providers() | {*self._also}):
-            await self._reconcile(self._fleet(name), jobs, batches)
-        jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
-        self._exclude_exhausted(self._runnable(jobs, batches))
-        jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
-        stuck = await self._hand_out(jobs, batches, known_dead)
+        self._resume_shipments(agenda.batches)
+        for name in sorted(clouds | self._lease_providers() | {*self._also}):
+            await self._reconcile(self._fleet(name), agenda)
+        self._exclude_exhausted(agenda)
+        stuck = await self._hand_out(self._agenda(), known_dead)
         alive = ledger.leases(alive=True)
         self._seen.clear()
         self._seen.update(lease.ref or lease.label for lease in alive)
@@ -108,13 +109,13 @@ class Engine:
         idle = not self._tasks and not alive
         if idle and stuck:
             raise NothingFits(stuck, advice="Nothing is running; the jobs wait in the ledger: framehaul resume.")
-        return idle and self._bug is None and not self._runnable(ledger.open_jobs(), batches)
+        return idle and self._bug is None and not self._agenda().runnable()
 
-    async def _reconcile(self, fleet: Fleet, jobs: list[Job], batches: dict[str, Batch]) -> None:
+    async def _reconcile(self, fleet: Fleet, agenda: Agenda) -> None:
         try:
-            await fleet.reconcile(lambda lease: bool(self._waiting_for(lease, jobs, batches)))
+            await fleet.reconcile(lambda lease: bool(agenda.waiting(lease.provider, 1, machine_id=lease.machine_id)))
             for lease in fleet.leases():
-                if lease.state is LeaseState.READY and self._drained(lease, batches):
+                if lease.state is LeaseState.READY and self._drained(lease, agenda.batches):
                     await fleet.drain(lease)
             self._tell_trouble(fleet, "list", "")
         except ProviderError as exc:
@@ -131,56 +132,52 @@ class Engine:
         """Cancel the shipments of machines that go; the jobs return to the ledger once that is proven."""
         for lease in self._desk.ledger.leases(alive=True):
             if lease.state is LeaseState.DESTROYING:
-                jobs = self._desk.ledger.jobs(lease_id=lease.id)
-                await self._cancel([job.id for job in jobs if job.state in _ON_LEASE])
+                jobs = self._desk.ledger.jobs(lease_id=lease.id, states=_ON_LEASE)
+                await self._cancel([job.id for job in jobs])
 
-    def _resume_shipments(self, jobs: list[Job], batches: dict[str, Batch]) -> None:
+    def _resume_shipments(self, batches: Mapping[str, Batch]) -> None:
         """Give every job that is on its way a task: after a restart, none has one."""
         alive = {lease.id: lease for lease in self._desk.ledger.leases(alive=True)}
-        for job in jobs:
-            if job.id in self._tasks or job.id in self._abandoned:
+        for job in self._desk.ledger.jobs_under_way():
+            if job.batch_id not in batches or job.id in self._tasks:
                 continue
             lease = alive.get(job.lease_id or "")
-            on_lease = job.state in _ON_LEASE and lease is not None and lease.state not in _ENDING
-            if on_lease or job.state in _HOME:
+            ending = job.state in _ON_LEASE and lease is not None and lease.state in _ENDING
+            if not ending and (job.id, lease and lease.id) not in self._abandoned:
                 self._ship(job, lease, batches[job.batch_id])
 
-    async def _hand_out(self, jobs: list[Job], batches: dict[str, Batch], known_dead: set[str]) -> str:
+    async def _hand_out(self, agenda: Agenda, known_dead: set[str]) -> str:
         """Assign planned jobs to machines that have room; rent where none has. Gives why nothing can be done."""
         reason = ""
-        for name in sorted({batches[job.batch_id].provider for job in self._runnable(jobs, batches)}):
+        for name in agenda.clouds():
             fleet = self._fleet(name)
             for lease in fleet.leases():
                 if lease.state is LeaseState.READY:
-                    self._load(lease, jobs, batches)
-            reason = await self._rent_if_needed(fleet, batches, known_dead) or reason
+                    self._load(lease, agenda)
+            reason = await self._rent_if_needed(fleet, agenda, known_dead) or reason
         return reason
 
-    def _load(self, lease: Lease, jobs: list[Job], batches: dict[str, Batch]) -> None:
+    def _load(self, lease: Lease, agenda: Agenda) -> None:
         ledger = self._desk.ledger
-        room = JOBS_AHEAD - sum(job.state in _ON_LEASE for job in ledger.jobs(lease_id=lease.id))
-        for job in self._waiting_for(lease, jobs, batches)[: max(0, room)]:
-            spec = order_for(job, batches[job.batch_id])
+        room = JOBS_AHEAD - len(ledger.jobs(lease_id=lease.id, states=_ON_LEASE))
+        for job in agenda.waiting(lease.provider, max(0, room), machine_id=lease.machine_id):
+            spec = order_for(job, agenda.batches[job.batch_id])
             assigned = ledger.begin_attempt(job, lease, spec.model_dump(mode="json"))
             self._desk.observer.on_job(assigned)
-            self._ship(assigned, lease, batches[job.batch_id])
+            self._ship(assigned, lease, agenda.batches[job.batch_id])
 
-    async def _rent_if_needed(self, fleet: Fleet, batches: dict[str, Batch], known_dead: set[str]) -> str:
-        jobs = [
-            job
-            for job in self._runnable(self._desk.ledger.open_jobs(), batches)
-            if batches[job.batch_id].provider == fleet.name
-        ]
+    async def _rent_if_needed(self, fleet: Fleet, agenda: Agenda, known_dead: set[str]) -> str:
+        batches = agenda.going(fleet.name)
         leases = fleet.leases()
-        limit = max((int(batches[job.batch_id].options.get("max_instances", 1)) for job in jobs), default=0)
-        if len(leases) >= min(limit, len(jobs)) or not any(job.state is JobState.PLANNED for job in jobs):
+        limit = max((int(batch.options.get("max_instances", 1)) for batch in batches), default=0)
+        if len(leases) >= min(limit, agenda.runnable(fleet.name)) or not agenda.waiting(fleet.name, 1):
             return (
                 ""  # also where every job is on a machine already: a further one would go at once, and be missed again
             )
         failure = self._boot_failures(fleet.name, known_dead)
         if failure:
             return failure
-        disk_gb = max(float(batches[job.batch_id].options.get("disk_gb", 0)) for job in jobs)
+        disk_gb = max(float(batch.options.get("disk_gb", 0)) for batch in batches)
         try:
             offers = await fleet.provider.offers(Needs(disk_gb=disk_gb))
         except ProviderError as exc:
@@ -189,20 +186,20 @@ class Engine:
             self._tell_trouble(fleet, "offers", str(exc))  # the machines that there are go on
             return ""
         self._tell_trouble(fleet, "offers", "")
-        fitting = [offer for offer in offers if any(offer.machine_id not in self._tried(job) for job in jobs)]
+        fitting = [offer for offer in offers if agenda.waiting(fleet.name, 1, machine_id=offer.machine_id)]
         # A machine that did not work a moment ago is as cheap as before: it comes last.
         bad = {lease.machine_id for lease in self._never_ready(fleet.name, known_dead)}
         fitting.sort(key=lambda offer: offer.machine_id in bad)
         if not fitting:
-            return "" if leases else self._nothing_fits(fleet.name, offers, jobs)
-        await self._rent(fleet, fitting[0], jobs, batches, disk_gb)
+            return "" if leases else self._nothing_fits(fleet.name, offers, agenda)
+        await self._rent(fleet, fitting[0], batches, disk_gb)
         return ""
 
-    def _exclude_exhausted(self, jobs: list[Job]) -> None:
+    def _exclude_exhausted(self, agenda: Agenda) -> None:
         """Give up on a job after three tries that were not stopped by a person."""
-        for job in jobs:
+        for job in agenda.often_tried(MAX_ATTEMPTS):
             tries = [found for found in self._desk.ledger.attempts(job.id) if found.state is not AttemptState.STOPPED]
-            if job.state is JobState.PLANNED and len(tries) >= MAX_ATTEMPTS:
+            if len(tries) >= MAX_ATTEMPTS:
                 self._exclude(job, f"Tried {len(tries)} times. {job.message}")
 
     def _exclude(self, job: Job, message: str) -> None:
@@ -210,18 +207,17 @@ class Engine:
         moved = self._desk.ledger.move_job(job.id, JobState.EXCLUDED, reason, message=message.strip())
         self._desk.observer.on_job(moved)
 
-    def _nothing_fits(self, name: str, offers: list[Offer], jobs: list[Job]) -> str:
+    def _nothing_fits(self, name: str, offers: list[Offer], agenda: Agenda) -> str:
         if not offers:
             return f"{name} has no machine that fits."
-        for job in jobs:
-            self._exclude(job, f"{job.message} There is no other machine to try it on.")
+        while jobs := agenda.waiting(name, _AT_ONCE):  # each of them has failed on every machine that there is
+            for job in jobs:
+                self._exclude(job, f"{job.message} There is no other machine to try it on.")
         return ""
 
-    async def _rent(
-        self, fleet: Fleet, offer: Offer, jobs: list[Job], batches: dict[str, Batch], disk_gb: float
-    ) -> None:
+    async def _rent(self, fleet: Fleet, offer: Offer, batches: list[Batch], disk_gb: float) -> None:
         ledger, now = self._desk.ledger, self._desk.clock.now()
-        hours = max(float(batches[job.batch_id].options.get("lease_hours", 24)) for job in jobs)
+        hours = max(float(batch.options.get("lease_hours", 24)) for batch in batches)
         lease_id, deadline = secrets.token_hex(4), now + hours * 3600
         lease = Lease(
             id=lease_id,
@@ -254,35 +250,9 @@ class Engine:
 
     # -- questions -----------------------------------------------------------------------------------------------
 
-    def _runnable(self, jobs: list[Job], batches: dict[str, Batch]) -> list[Job]:
-        """Jobs that a machine should work on now."""
-        return [
-            job
-            for job in jobs
-            if job.batch_id in batches
-            and (job.state in _ON_LEASE or (job.state is JobState.PLANNED and self._may_start(job)))
-            and batches[job.batch_id].wish is WishWord.RUN
-        ]
-
-    def _may_start(self, job: Job) -> bool:
-        return self._only is None or job.batch_id in self._only
-
-    def _waiting_for(self, lease: Lease, jobs: list[Job], batches: dict[str, Batch]) -> list[Job]:
-        """Planned jobs that this lease may take."""
-        return [
-            job
-            for job in self._runnable(jobs, batches)
-            if job.state is JobState.PLANNED
-            and batches[job.batch_id].provider == lease.provider
-            and lease.machine_id not in self._tried(job)
-        ]
-
-    def _tried(self, job: Job) -> set[str]:
-        """Machines on which an attempt at this job failed; a job is not given to one of them again."""
-        if job.attempt == 0:
-            return set()
-        attempts = self._desk.ledger.attempts(job.id)
-        return {found.machine_id for found in attempts if found.state is AttemptState.FAILED}
+    def _agenda(self) -> Agenda:
+        """Read what is asked for as it is now: it changes with every job that is handed out."""
+        return Agenda.read(self._desk.ledger, self._only)
 
     def _boot_failures(self, name: str, known_dead: set[str]) -> str:
         """Stop renting after several machines in a row never worked."""
@@ -303,7 +273,7 @@ class Engine:
                 found.clear()
         return found
 
-    def _drained(self, lease: Lease, batches: dict[str, Batch]) -> bool:
+    def _drained(self, lease: Lease, batches: Mapping[str, Batch]) -> bool:
         """Say whether every batch that could use this lease was asked to stop."""
         mine = [batch for batch in batches.values() if batch.provider == lease.provider]
         return bool(mine) and all(batch.wish is not WishWord.RUN for batch in mine)
@@ -312,7 +282,7 @@ class Engine:
         return {lease.provider for lease in self._desk.ledger.leases(alive=True)}
 
     def _busy(self, lease_id: str) -> bool:
-        return any(job.id in self._tasks for job in self._desk.ledger.jobs(lease_id=lease_id))
+        return any(job.id in self._tasks for job in self._desk.ledger.jobs_under_way(lease_id=lease_id))
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
@@ -322,27 +292,27 @@ class Engine:
         return self._fleets[name]
 
     def _ship(self, job: Job, lease: Lease | None, batch: Batch) -> None:
-        fleet = self._fleet(batch.provider)
-        lease_id = lease.id if lease else ""
-        shipment = Shipment(
-            self._desk,
-            job.id,
-            channel=lambda: fleet.channel(lease_id),
-            wish=lambda: self._wish_of(batch.id),
-            turn=self._turns[lease_id],
-        )
-        task = asyncio.create_task(shipment.carry(), name=f"shipment {job.id}")
+        """Carry a job on; what its machine left, where that is gone."""
+        lease_id = lease.id if lease else None
+        task = asyncio.create_task(self._carrier(job, lease_id, batch).carry(), name=f"shipment {job.id}")
         self._tasks[job.id] = task
-        task.add_done_callback(lambda done: self._landed(job.id, done))
+        task.add_done_callback(lambda done: self._landed(job.id, lease_id, done))
 
-    def _landed(self, job_id: str, task: asyncio.Task[None]) -> None:
+    def _carrier(self, job: Job, lease_id: str | None, batch: Batch) -> Shipment | Recovery:
+        fleet, wish = self._fleet(batch.provider), lambda: self._wish_of(batch.id)
+        if lease_id is None:
+            return Recovery(self._desk, job.id, wish)
+        return Shipment(self._desk, job.id, lambda: fleet.channel(lease_id), wish, self._turns[lease_id])
+
+    def _landed(self, job_id: str, lease_id: str | None, task: asyncio.Task[None]) -> None:
         if self._tasks.get(job_id) is task:
             del self._tasks[job_id]
         if not task.cancelled() and task.exception() is not None:
             # A bug of ours must not become silence: the loop sees it at its next tick.
             self._bug = task.exception()
         elif not task.cancelled() and job_id not in self._tasks and self._desk.ledger.job(job_id).state in _UNDER_WAY:
-            self._abandoned.add(job_id)  # asked to stop now, and machine or store do not answer: the machine goes
+            # Asked to stop now, and machine or store do not answer: the machine goes.
+            self._abandoned.add((job_id, lease_id))
         self.nudge()
 
     def _wish_of(self, batch_id: str) -> WishWord:

@@ -286,14 +286,18 @@ class Fleet:
         self._move(lease, _S.DESTROYING, reason, message=message)
 
     def _gone(self, lease: Lease, reason: LeaseReason | None, message: str) -> None:
-        """Close the row and hand its unfinished jobs back: only now, when their grants are worth nothing."""
+        """Close the row and hand its unfinished jobs back: only now, when their grants are worth nothing.
+
+        A job whose results may lie in a store stays where it is: the store is asked before it is made again.
+        """
         now = self._desk.clock.now()
         self._move(lease, _S.GONE, reason, gone_at=now, **({"message": message} if message else {}))
-        for job in self._desk.ledger.jobs(lease_id=lease.id):
-            if job.state is JobState.ASSIGNED:
-                self._desk.ledger.end_attempt(job, None, None, "The machine was lost.")
-                moved = self._desk.ledger.move_job(job.id, JobState.PLANNED, JobReason.LEASE_LOST, lease_id=None)
-                self._desk.observer.on_job(moved)
+        for job in self._desk.ledger.jobs(lease_id=lease.id, states={JobState.ASSIGNED}):
+            if self._desk.ledger.open_uploads(job.id):
+                continue
+            self._desk.ledger.end_attempt(job, None, None, "The machine was lost.")
+            moved = self._desk.ledger.move_job(job.id, JobState.PLANNED, JobReason.LEASE_LOST, lease_id=None)
+            self._desk.observer.on_job(moved)
         known = self._channels.pop(lease.id, None)
         if known is not None:
             self._discarded.append(known[1])

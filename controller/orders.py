@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.ledger import Batch, Job
-from framehaul.contract.grants import GrantSet, HttpGet, InputGrant, RelayIn, RelayOut
+from framehaul.contract.grants import GrantSet, HttpGet, InputGrant, OutputGrant, RelayIn, RelayOut
 from framehaul.contract.spec import MANIFEST_SLOT, InputSpec, JobSpec, Limits
 from framehaul.contract.uris import parse_uri
 from framehaul.errors import ContractError
@@ -13,7 +13,6 @@ from framehaul.pipelines.catalogue import load_pipeline
 from framehaul.storage.base import Stores
 
 INPUT_SLOT = "source"
-_GRANT_LIFE_S = 24 * 3600.0
 _SHORTEST_LIMIT_S = 2 * 3600.0
 _TIMES_THE_ESTIMATE = 3
 
@@ -37,7 +36,9 @@ def order_for(job: Job, batch: Batch) -> JobSpec:
         outputs=job.outputs,
         manifest_name=job.manifest_name,
         created_at=job.created_at,
-        limits=Limits(max_run_s=longest_run_s(job.figures.get("estimate_s"))),
+        limits=Limits(
+            max_run_s=longest_run_s(job.figures.get("estimate_s")), disk_bytes=int(job.figures.get("disk_bytes", 0))
+        ),
     )
 
 
@@ -53,17 +54,26 @@ def sources_of(job: Job, batch: Batch) -> dict[str, str]:
     return {INPUT_SLOT: job.source, **{asset.slot: asset.source for asset in batch.assets}}
 
 
-def grants_for(spec: JobSpec, sources: Mapping[str, str], stores: Stores, now: float, generation: int) -> GrantSet:
+def grants_for(
+    spec: JobSpec,
+    sources: Mapping[str, str],
+    stores: Stores,
+    expires_at: float,
+    generation: int,
+    puts: Mapping[str, OutputGrant] | None = None,
+) -> GrantSet:
     """Let the agent read the sources, by slot; bytes that lie on this laptop come through its own routes.
 
-    A rented host cannot reach the laptop, so a file is relayed even where both are one machine.
+    A rented host cannot reach the laptop, so a file is relayed even where both are one machine. `puts` is what it may
+    write to by itself; without, the results wait at its own routes.
     """
+    relayed = {slot: RelayOut() for slot in (*(output.slot for output in spec.outputs), MANIFEST_SLOT)}
     return GrantSet(
         job_id=spec.job_id,
         attempt=spec.attempt,
         generation=generation,
-        inputs={slot: _input_grant(source, stores, now + _GRANT_LIFE_S) for slot, source in sources.items()},
-        outputs={slot: RelayOut() for slot in (*(output.slot for output in spec.outputs), MANIFEST_SLOT)},
+        inputs={slot: _input_grant(source, stores, expires_at) for slot, source in sources.items()},
+        outputs=relayed if puts is None else dict(puts),
     )
 
 

@@ -6,17 +6,21 @@ Computed from the ledger and from what the agents said last; nothing here asks a
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from controller.ledger import Batch, Job, Lease, Ledger
 from controller.ledger.rows import WishWord
-from framehaul.contract.states import AttemptState, JobState, LeaseState
+from framehaul.contract.states import AttemptReason, AttemptState, JobState, LeaseState
 from framehaul.contract.status import JobStatus
 from framehaul.contract.uris import parse_uri
 
 _TAKES_INPUT = frozenset({AttemptState.QUEUED, AttemptState.FETCHING})
+_LACKS_GRANTS = frozenset({AttemptReason.WAITING_FOR_GRANTS, AttemptReason.GRANTS_EXPIRED})
 _HOME = frozenset({JobState.DELIVERED, JobState.VERIFIED})
+# So many of the jobs that wait are looked at one by one; a million would cost more than the look is worth.
+_MOST_READ = 50
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,16 @@ class Overview:
 
 @dataclass(frozen=True)
 class Scene:
-    """What an overview is computed from. `leases` are the living ones and those that worked on these batches."""
+    """What an overview is computed from. `leases` are the living ones and those that worked on these batches.
+
+    `open_jobs` holds every job under way and the next ones that wait; `more` jobs wait behind those, and are taken to
+    be like them: as long as they are on average, and of the kind of the last one.
+    """
 
     batches: Mapping[str, Batch]
     tally: Mapping[JobState, int]
     open_jobs: Sequence[Job] = ()
+    more: int = 0
     leases: Sequence[Lease] = ()
     latest: Mapping[str, JobStatus] = field(default_factory=dict)
     # Whether some framehaul acts on this ledger now.
@@ -107,10 +116,16 @@ def read_scene(
     worked = ledger.lease_ids(batches)
     leases = [lease for lease in ledger.leases() if lease.state is not LeaseState.GONE or lease.id in worked]
     clouds = {batch.provider for batch in batches.values()} | {lease.provider for lease in leases}
+    going = [batch.id for batch in batches.values() if batch.wish is WishWord.RUN]
+    under_way = [job for job in ledger.jobs_under_way() if job.batch_id in batches]
+    tallies = ledger.tallies(batches)
+    waiting = ledger.next_jobs(going, _MOST_READ)
+    halted = ledger.next_jobs((batch_id for batch_id in batches if batch_id not in going), _MOST_READ)
     return Scene(
         batches=batches,
-        tally=ledger.tally(batches),
-        open_jobs=[job for job in ledger.open_jobs() if job.batch_id in batches],
+        tally=dict(sum(map(Counter, tallies.values()), Counter())),
+        open_jobs=[*under_way, *waiting, *halted],
+        more=sum(tallies[batch_id].get(JobState.PLANNED, 0) for batch_id in going) - len(waiting),
         leases=leases,
         latest=latest,
         at_work=at_work,
@@ -143,13 +158,14 @@ def _eta_s(scene: Scene) -> float | None:
     heapq.heapify(free)
     for length in waiting:
         heapq.heappush(free, heapq.heappop(free) + length)
-    return max(free, default=0.0)
+    rest = scene.more * sum(waiting) / len(waiting) if waiting else 0.0
+    return max([*free, (sum(free) + rest) / len(free)] if rest else free, default=0.0)
 
 
 def _slots(scene: Scene) -> int:
     """Count the machines that share the work, or will once they are rented."""
     limit = max((int(scene.batches[job.batch_id].options.get("max_instances", 1)) for job in scene.wanted), default=1)
-    return max(len(scene.machines), min(limit, len(scene.wanted)), 1)
+    return max(len(scene.machines), min(limit, len(scene.wanted) + scene.more), 1)
 
 
 def _estimate_s(job: Job, rate_s: float | None) -> float | None:
@@ -187,18 +203,19 @@ def _lid(scene: Scene) -> Lid:
         return Lid(safe=True, why="no framehaul is at work on this laptop")
     for count, noun, fate in (
         (_unsent(scene, jobs), "input", "to be sent"),
-        (_waiting(jobs), "job", "to be handed out"),
+        (_waiting(scene, jobs), "job", "to be handed out"),
         (_to_fetch(scene, jobs), "result", "to be fetched"),
+        (_unpermitted(scene, jobs), "permission", "to be given"),
     ):
         if count:
             have = f"{noun} still has" if count == 1 else f"{noun}s still have"
             return Lid(safe=False, why=f"{count} {have} {fate}")
-    return Lid(safe=True, why="the machines have all that they need")
+    return Lid(safe=True, why="the machines have all that they need" if machines else "what is left needs no machine")
 
 
 def _unsent(scene: Scene, jobs: Sequence[Job]) -> int:
     """Count the jobs whose input lies on this laptop, and is not known to be at a machine."""
-    return sum(_on_laptop(job.source) and _may_lack_input(scene, job) for job in jobs)
+    return _count(scene, jobs, lambda job: _on_laptop(job.source) and _may_lack_input(scene, job))
 
 
 def _may_lack_input(scene: Scene, job: Job) -> bool:
@@ -208,13 +225,26 @@ def _may_lack_input(scene: Scene, job: Job) -> bool:
     return job.state is JobState.PLANNED
 
 
-def _waiting(jobs: Sequence[Job]) -> int:
-    return sum(job.state is JobState.PLANNED for job in jobs)
+def _waiting(scene: Scene, jobs: Sequence[Job]) -> int:
+    return _count(scene, jobs, lambda job: job.state is JobState.PLANNED)
+
+
+def _unpermitted(scene: Scene, jobs: Sequence[Job]) -> int:
+    """Count the jobs whose agents cannot go on alone: their grants are not there yet, or have run out."""
+    alive = {lease.id for lease in scene.machines}
+    assigned = [job for job in jobs if job.state is JobState.ASSIGNED and job.lease_id in alive]
+    return sum(status is None or status.reason in _LACKS_GRANTS for status in map(scene.status, assigned))
 
 
 def _to_fetch(scene: Scene, jobs: Sequence[Job]) -> int:
     """Count the results that go to a folder of this laptop, through its hands."""
-    return sum(_on_laptop(scene.batches[job.batch_id].target) for job in jobs)
+    return _count(scene, jobs, lambda job: _on_laptop(scene.batches[job.batch_id].target))
+
+
+def _count(scene: Scene, jobs: Sequence[Job], question: Callable[[Job], bool]) -> int:
+    """Count the jobs of which something is true; those behind are as the last one that waits."""
+    last = next((job for job in reversed(jobs) if job.state is JobState.PLANNED), None)
+    return sum(map(question, jobs)) + (scene.more if last is not None and question(last) else 0)
 
 
 def _on_laptop(address: str) -> bool:

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, SupportsIndex, TypeVar, cast, overload
 
 from controller.inputs import Refusal, SetAside, Source
-from controller.ledger import Job
+from controller.jobsheet import PlannedJob, PlannedJobs, RunningJob, refusals, running, sources
 from controller.ledger.rows import PinnedAsset
 from controller.listing import video_as_json
 from controller.providers.base import Offer
-from framehaul.contract.pipeline import Estimate, Needs
-from framehaul.contract.spec import OutputSlot
+from controller.spool import Spool
+from framehaul.contract.pipeline import Needs
 from framehaul.contract.uris import Uri
-from framehaul.media.probe import MediaInfo
 
-
-@dataclass(frozen=True)
-class PlannedJob:
-    """One job as it would be shipped."""
-
-    source: Source
-    outputs: tuple[OutputSlot, ...]
-    media: MediaInfo | None
-    needs: Needs
-    estimate: Estimate
-    number: int = 1
-    # What a person should know of it before it is paid for.
-    notes: tuple[str, ...] = ()
-
-    @property
-    def work(self) -> float:
-        """Count its work: GFLOP where the pipeline knows, else gigabytes."""
-        return self.estimate.gflop or (self.source.size or 0) / 1e9
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,11 +28,15 @@ class Plan:
     target: Uri
     provider: str
     created_at: float
-    jobs: list[PlannedJob] = field(default_factory=list)
-    done: list[Source] = field(default_factory=list)
-    under_way: list[tuple[Source, Job]] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
+    jobs: PlannedJobs = field(default_factory=PlannedJobs)
+    done: Spool[Source] = field(default_factory=sources)
+    under_way: Spool[tuple[Source, RunningJob]] = field(default_factory=running)
+    refused: Spool[Refusal] = field(default_factory=refusals)
     set_aside: SetAside = field(default_factory=SetAside)
+    # The first input of each bucket or host of which nothing was read for this plan.
+    samples: list[Source] = field(default_factory=list)
+    # What a person should know of how this plan was made, in whole sentences.
+    remarks: list[str] = field(default_factory=list)
     # Of all jobs together, on one machine.
     seconds: float | None = None
     # Seconds that a unit of work took before.
@@ -59,21 +45,20 @@ class Plan:
     assets: tuple[PinnedAsset, ...] = ()
 
     @property
+    def work(self) -> float:
+        """Count the work of all jobs."""
+        return self.jobs.sums.work
+
+    @property
     def disk_gb(self) -> float:
         """The disk that the largest two jobs need at once: one runs, one waits."""
-        largest = sorted((job.needs.disk_gb for job in self.jobs), reverse=True)
-        return sum(largest[:2]) + 1.0
+        return sum(self.jobs.sums.disks_gb) + 1.0
 
     @property
     def needs(self) -> Needs:
         """What a machine must have for any of the jobs."""
-        every = [job.needs for job in self.jobs]
-        return Needs(
-            gpu=any(needs.gpu for needs in every),
-            vram_gb=max((needs.vram_gb for needs in every), default=0.0),
-            disk_gb=self.disk_gb,
-            memory_gb=max((needs.memory_gb for needs in every), default=0.0),
-        )
+        sums = self.jobs.sums
+        return Needs(gpu=sums.gpu, vram_gb=sums.vram_gb, disk_gb=self.disk_gb, memory_gb=sums.memory_gb)
 
     @property
     def dollars(self) -> float | None:
@@ -96,7 +81,7 @@ def priced(plan: Plan, offers: Sequence[Offer]) -> Plan:
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
-    """Give the plan for machines."""
+    """Give the plan for machines. Its lists are made while they are written: see `Told`."""
     return {
         "pipeline": plan.pipeline,
         "params": plan.params,
@@ -105,12 +90,46 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         "disk_gb": plan.disk_gb,
         "seconds": plan.seconds,
         "dollars": plan.dollars,
-        "jobs": [_job_as_json(plan, job) for job in plan.jobs],
-        "done": [source.uri.public() for source in plan.done],
-        "under_way": [{"input": source.uri.public(), "job": job.id} for source, job in plan.under_way],
-        "refused": [asdict(refusal) for refusal in plan.refused],
+        "jobs": Told(plan.jobs, lambda job: _job_as_json(plan, job)),
+        "done": Told(plan.done, lambda source: source.uri.public()),
+        "under_way": Told(plan.under_way, lambda pair: {"input": pair[0].uri.public(), "job": pair[1].id}),
+        "refused": Told(plan.refused, asdict),
         "set_aside": plan.set_aside.as_json(),
+        "remarks": plan.remarks,
     }
+
+
+class Told(list[Any]):
+    """A list for `json.dump`, which asks for one item after another: a million of them never lie in memory at once.
+
+    It is a `list` because json knows no other kind; what it holds are a plan's own rows.
+    """
+
+    def __init__(self, rows: Sequence[T], tell: Callable[[T], Any]) -> None:
+        super().__init__()
+        self._rows: Sequence[Any] = rows
+        self._tell = cast(Callable[[Any], Any], tell)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._tell, self._rows)
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        """Tell one row, or some."""
+        if isinstance(index, slice):
+            return [self._tell(row) for row in self._rows[index]]
+        return self._tell(self._rows[index.__index__()])
+
+    def __eq__(self, other: object) -> bool:
+        return list(iter(self)) == other
+
+    __hash__ = None
 
 
 def _job_as_json(plan: Plan, job: PlannedJob) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from controller.desk import Desk
 from controller.errors import ProofFailed
 from controller.ledger import Batch, Job
+from controller.markers import remember_done
+from controller.remote_index import RemoteIndex
 from framehaul.contract.manifest import Manifest
 from framehaul.contract.naming import done_marker
 from framehaul.contract.spec import MANIFEST_SLOT
@@ -21,7 +23,8 @@ from framehaul.storage.base import Store
 def publish(desk: Desk, batch: Batch, job: Job, store: Store, folder: Uri) -> None:
     """Write the marker, with the receipt in it, and close the job. Blocks; may be repeated."""
     assert job.receipt is not None
-    marker = parse_uri(batch.target).join(done_marker(job.fingerprint, batch.params_digest))
+    name = done_marker(job.fingerprint, batch.params_digest)
+    marker = parse_uri(batch.target).join(name)
     content = {
         "version": 1,
         "job_id": job.id,
@@ -32,6 +35,7 @@ def publish(desk: Desk, batch: Batch, job: Job, store: Store, folder: Uri) -> No
         "receipt": job.receipt.model_dump(mode="json"),
     }
     store.put(marker, [canonical_json(content)], replace=True)
+    remember_done(RemoteIndex(desk.state.remote_index), parse_uri(batch.target), desk.stores, name)
     figures = {**job.figures, **_figures(job, store, folder)}
     desk.ledger.move_job(job.id, JobState.PUBLISHED, figures=figures)
 

@@ -19,7 +19,8 @@ from framehaul.storage.base import Store
 def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
     """Gather a batch's results: what results.json holds."""
     jobs = ledger.jobs(batch_id=batch.id)
-    leases = _leases_of(ledger, jobs)
+    worked = ledger.lease_ids({batch.id})
+    leases = [lease for lease in ledger.leases() if lease.id in worked]
     alive = [lease for lease in ledger.leases(alive=True) if lease.provider == batch.provider]
     return {
         "version": 1,
@@ -38,13 +39,13 @@ def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
 
 def exit_code(ledger: Ledger, batches: list[Batch], *, interrupted: bool, others_at_work: bool = False) -> ExitCode:
     """Choose the code that a run over these batches ends with; machines of a process at work are no leak."""
-    jobs = [job for batch in batches for job in ledger.jobs(batch_id=batch.id)]
+    states = ledger.tally({batch.id for batch in batches})
     codes = [ExitCode.DONE]
     if ledger.leases(alive=True) and not others_at_work:
         codes.append(ExitCode.STILL_BILLING)
     if interrupted:
         codes.append(ExitCode.INTERRUPTED)
-    if any(job.state is not JobState.PUBLISHED for job in jobs):
+    if any(state is not JobState.PUBLISHED for state in states):
         codes.append(ExitCode.SOME_FAILED)
     return gravest(codes)
 
@@ -83,15 +84,10 @@ def _is_a_report(store: Store, uri: Uri) -> bool:
 
 def close_if_over(ledger: Ledger, batch: Batch) -> bool:
     """Close a batch that has no work left; gives whether it had none."""
-    over = not any(job.open for job in ledger.jobs(batch_id=batch.id))
+    over = ledger.left({batch.id}) == 0
     if over and batch.closed_at is None:
         ledger.close_batch(batch.id)
     return over
-
-
-def _leases_of(ledger: Ledger, jobs: list[Job]) -> list[Lease]:
-    ids = {attempt.lease_id for job in jobs for attempt in ledger.attempts(job.id)}
-    return [lease for lease in ledger.leases() if lease.id in ids]
 
 
 def _job_result(job: Job) -> dict[str, Any]:

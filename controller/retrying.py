@@ -7,9 +7,11 @@ from typing import Any
 
 from controller.desk import Desk
 from controller.inputs import Refusal
+from controller.jobsheet import PlannedJobs
 from controller.ledger import Batch, Job, Ledger
 from controller.planned import Plan
 from controller.planning import make_plan
+from controller.remote_index import RemoteIndex
 from controller.settings import Settings
 from framehaul.contract.states import JobState
 from framehaul.contract.uris import parse_uri
@@ -19,7 +21,7 @@ from framehaul.storage.base import Stores
 
 def failed_jobs(ledger: Ledger, batch: Batch) -> list[Job]:
     """List the jobs of a batch that were given up."""
-    return [job for job in ledger.jobs(batch_id=batch.id) if job.state is JobState.EXCLUDED]
+    return ledger.jobs(batch_id=batch.id, states={JobState.EXCLUDED})
 
 
 def latest_failed(ledger: Ledger) -> Batch | None:
@@ -45,16 +47,17 @@ def replan(desk: Desk, settings: Settings, batch: Batch, jobs: list[Job]) -> tup
             there[str(parse_uri(job.source))] = job
     again = settings.model_copy(update=_as_before(batch, tuple(there)))
     folders = {address: job.folder for address, job in there.items()}
-    plan = make_plan(again, desk.ledger, desk.stores, desk.clock.now(), folders=folders)
-    since = _done_since(desk.ledger, batch) if again.redo else set()
-    done = [found.source for found in plan.jobs if found.source.fingerprint in since]
-    return again, replace(
-        plan,
-        jobs=[found for found in plan.jobs if found.source not in done],
-        done=[*plan.done, *done],
-        refused=[*plan.refused, *gone],
-        assets=batch.assets,
-    )
+    index = RemoteIndex(desk.state.remote_index)
+    plan = make_plan(again, desk.ledger, desk.stores, desk.clock.now(), folders=folders, index=index)
+    for refusal in gone:
+        plan.refused.append(refusal)
+    since, left = _done_since(desk.ledger, batch) if again.redo else set(), PlannedJobs()
+    for found in plan.jobs:
+        if found.source.fingerprint in since:
+            plan.done.append(found.source)
+        else:
+            left.append(found)
+    return again, replace(plan, jobs=left, assets=batch.assets)
 
 
 def _as_before(batch: Batch, inputs: tuple[str, ...]) -> dict[str, Any]:
@@ -79,9 +82,7 @@ def _done_since(ledger: Ledger, batch: Batch) -> set[str]:
     """
     later = [found for found in ledger.batches() if found.created_at > batch.created_at]
     meant = [found for found in later if (found.params_digest, found.target) == (batch.params_digest, batch.target)]
-    return {
-        job.fingerprint for found in meant for job in ledger.jobs(batch_id=found.id) if job.state is JobState.PUBLISHED
-    }
+    return set(ledger.fingerprints([found.id for found in meant], JobState.PUBLISHED))
 
 
 def _why_not(job: Job, stores: Stores) -> str:

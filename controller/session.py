@@ -87,26 +87,31 @@ class Session:
 
     async def _attend(self, batch_ids: Sequence[str]) -> bool:
         """Watch the ledger while another process acts; True when our batches are over."""
-        seen: dict[str, str] = {}
-        lookout = Lookout(self._desk.observer, self._desk.ledger, batch_ids)
+        ledger, last = self._desk.ledger, None
+        lookout = Lookout(self._desk.observer, ledger, batch_ids)
         while self._desk.state.is_locked():
             await self._look_on(lookout, batch_ids)
-            over = True
-            for batch_id in batch_ids:
-                for job in self._desk.ledger.jobs(batch_id=batch_id):
-                    if seen.get(job.id, "planned") != job.state:
-                        self._desk.observer.on_job(job)
-                    seen[job.id] = job.state
-                    over = over and not job.open
+            last = self._tell_moves(last, batch_ids)
+            over = ledger.left(batch_ids) == 0
             paused = all(_wish(self._desk, batch_id) is not WishWord.RUN for batch_id in batch_ids)
             if over or (paused and not self._desk.ledger.leases(alive=True)):
                 return True
             await self._desk.clock.sleep(_ATTEND_EVERY_S)
         return False
 
+    def _tell_moves(self, last: int | None, batch_ids: Sequence[str]) -> int:
+        """Tell which jobs moved since the last look; at the first, where those are that are no longer waiting."""
+        ledger = self._desk.ledger
+        now, names = ledger.moved_since(last)
+        moved = ledger.jobs_named(names) if last is not None else ledger.jobs_under_way()
+        for job in moved:
+            if job.batch_id in batch_ids:
+                self._desk.observer.on_job(job)
+        return now
+
     async def _look_on(self, lookout: Lookout, batch_ids: Sequence[str]) -> None:
         """Show how jobs and the whole stand, by the machines' own word where they give it."""
-        jobs = [job for batch_id in batch_ids for job in self._desk.ledger.jobs(batch_id=batch_id)]
+        jobs = [job for job in self._desk.ledger.jobs_under_way() if job.batch_id in batch_ids]
         told = await ask_agents(self._desk, self._open_provider, jobs)
         for job in jobs:
             if job.id in told:

@@ -47,6 +47,11 @@ class StateFolder:
         """The ledger's file."""
         return self.root / "ledger.sqlite"
 
+    @property
+    def remote_index(self) -> Path:
+        """What is remembered of which work is done where: a copy, which may be deleted at any time."""
+        return self.root / "remote-index.sqlite"
+
     def logs(self, job_id: str) -> Path:
         """Where a job's logs are kept once its machine is gone."""
         return self.root / "logs" / job_id

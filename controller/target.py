@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from controller.access import PROBE_NAME, bucket_store, check_results
 from controller.errors import ConfigError
+from framehaul.contract.naming import manifest_name
+from framehaul.contract.spec import OutputSlot
 from framehaul.contract.uris import Uri
 from framehaul.errors import StoreError
 from framehaul.storage.base import Stores
 
+_LONGEST_KEY_BYTES = {"b2": 1024, "s3": 1024, "file": 4095}
 _ADVICE = "Name another folder with --to."
 
 
@@ -35,10 +40,27 @@ def judge_folder(target: Uri) -> None:
         raise ConfigError(f"The system does not let us write results into {str(above)!r}.", advice=_ADVICE)
 
 
+def judge_names(target: Uri, folder: str, outputs: Iterable[OutputSlot]) -> None:
+    """Refuse (StoreError) an input whose result the store cannot hold: its own key may be as long as any can be."""
+    most = _LONGEST_KEY_BYTES.get(target.scheme)
+    for output in outputs:
+        size = len(target.join(folder + manifest_name(output.name)).key.encode(errors="surrogateescape"))
+        if most is not None and size > most:
+            raise StoreError(
+                f"Its result's manifest would have a name of {size} bytes with all its folders;"
+                f" the store takes {most}. Name a deeper folder as the input, or a shorter one with --to."
+            )
+
+
 def check_target(target: Uri, stores: Stores) -> None:
-    """Write a small object where results will go: better refused now than after the work is done and paid."""
-    probe_at = target.join(".framehaul/writable")
+    """Try to write where results will go: better refused now than after the work is done and paid.
+
+    Leaves nothing in a bucket, and a small file in a folder.
+    """
+    if bucket_store(target, stores) is not None:
+        check_results(target, stores)
+        return
     try:
-        stores.open(target).put(probe_at, [b"Framehaul writes here.\n"], replace=True)
+        stores.open(target).put(target.join(PROBE_NAME), [b"Framehaul writes here.\n"], replace=True)
     except StoreError as exc:
         raise ConfigError(f"Results cannot be written there: {exc}", advice=_ADVICE) from exc

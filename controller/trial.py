@@ -51,7 +51,7 @@ def trial_settings(settings: Settings, whole: Plan, *, to: str, seconds: float, 
 def whole_from(tried: Job, whole: Plan, *, dollars_per_hour: float | None, machines: int) -> Whole | None:
     """Extrapolate from a job that is done: work scales, loading does not. None where the work cannot be measured."""
     seconds, work = tried.figures.get("seconds"), tried.figures.get("work")
-    total = sum(job.work for job in whole.jobs)
+    total = whole.work
     if not seconds or not work or not total:
         return None
     frames, fps = tried.figures.get("frames"), tried.figures.get("fps")

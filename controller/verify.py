@@ -51,7 +51,7 @@ def _prove_chunk(store: Store, uri: Uri, entry: OutputReceipt, index: int) -> No
     for piece in store.get(uri, start, min(entry.size, start + entry.chunk_bytes)):
         digest.update(piece)
     if digest.hexdigest() != entry.chunks[index]:
-        raise ProofFailed(f"{uri}: chunk {index} (from byte {start}) is not what the receipt says.")
+        raise _damaged(uri, entry, index)
 
 
 def _prove_whole(store: Store, uri: Uri, entry: OutputReceipt) -> None:
@@ -61,7 +61,12 @@ def _prove_whole(store: Store, uri: Uri, entry: OutputReceipt) -> None:
     found = hasher.receipt(entry.slot, entry.name, entry.uri)
     for index, (held, told) in enumerate(zip(found.chunks, entry.chunks, strict=False)):
         if held != told:
-            start = index * entry.chunk_bytes
-            raise ProofFailed(f"{uri}: chunk {index} (from byte {start}) is not what the receipt says.")
+            raise _damaged(uri, entry, index)
     if found.sha256 != entry.sha256:
         raise ProofFailed(f"{uri} is not what the receipt says.")
+
+
+def _damaged(uri: Uri, entry: OutputReceipt, index: int) -> ProofFailed:
+    start = index * entry.chunk_bytes
+    last = min(entry.size, start + entry.chunk_bytes) - 1
+    return ProofFailed(f"{uri}: chunk {index} (bytes {start}-{last}) is not what the receipt says.")

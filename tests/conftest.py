@@ -8,6 +8,7 @@ import shutil
 import hypothesis
 import pytest
 
+from tests import running
 from tests.media.judge import Judge
 from tests.skip_gate import guard_skips
 
@@ -17,8 +18,15 @@ hypothesis.settings.load_profile("framehaul")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Guard against skips where CI=true."""
+    """Guard against skips where CI=true, and hear Ctrl-C."""
     guard_skips(config)
+    running.hear_ctrl_c()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Say what `-n auto` means here."""
+    return running.workers(running.cores())
 
 
 def _program(name: str) -> str:

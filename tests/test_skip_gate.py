@@ -84,6 +84,29 @@ def test_file_that_skips_itself_fails_the_run(suite: pytest.Pytester) -> None:
     run.stdout.fnmatch_lines(["test_whole.py: *no_such_package*"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("listed", "code"), [("", pytest.ExitCode.TESTS_FAILED), ("test_small.py", pytest.ExitCode.OK)]
+)
+def test_a_parallel_run_is_judged_as_one(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, listed: str, code: pytest.ExitCode
+) -> None:
+    """Skips of all workers, of tests and of whole files, are counted once each by the process that started them."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take seconds to load
+    suite.makeini("")
+    suite.makepyfile(test_whole="import pytest\npytest.importorskip('no_such_package')\n")
+    suite.makepyfile(test_other=TESTS)
+    _allow(suite, *([listed, "test_other.py", "test_whole.py"] if listed else []))
+
+    run = suite.runpytest_subprocess("-p", "xdist.plugin", "-n", "2")
+
+    assert run.ret == code
+    run.assert_outcomes(passed=2, skipped=7, xfailed=2)
+    refused = [line for line in run.outlines if line.startswith("test_") and ": " in line]
+    assert len(refused) == len(set(refused)) == (0 if listed else 7)
+
+
 def test_laptop_may_skip(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside of CI nothing changes."""
     monkeypatch.delenv("CI")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from agent.attempts.outbox import Outbox, uploads
 from agent.attempts.receipts import same_places, write_proofs
 from agent.errors import AttemptFailed
 from agent.jobs.job import Job
@@ -20,28 +22,48 @@ from framehaul.contract.states import AttemptReason, AttemptState
 _DELIVERING = AttemptState.DELIVERING
 
 
-async def deliver(job: Job, clock: Clock, receipt_copy: Path | None) -> None:
-    """Deliver every slot; returns when the last one has arrived, however long its fetcher takes."""
+async def deliver(job: Job, clock: Clock, outbox: Outbox, receipt_copy: Path | None) -> None:
+    """Deliver every slot; returns when the last one has arrived, however long its store or its fetcher takes."""
     await asyncio.to_thread(clear_intermediates, job)
+    if not job.computed() and (job.receipt is None or uploads(job, undelivered(job))):
+        raise AttemptFailed(AttemptReason.DELIVERY_FAILED, "The outputs are gone from the disk.")
+    proving = asyncio.create_task(_prove(job, clock, receipt_copy))
+
+    async def proved() -> None:
+        await asyncio.shield(proving)
+
+    try:
+        await _hand_over(job, outbox, proved)
+    finally:
+        proving.cancel()
+        await asyncio.gather(proving, return_exceptions=True)
+    await asyncio.to_thread(drop_placed, job)
+
+
+async def _prove(job: Job, clock: Clock, receipt_copy: Path | None) -> None:
+    """Write manifest and receipt, unless an earlier agent did; uploads need them only for their last step."""
     if job.receipt is None:
-        if not job.computed():
-            raise AttemptFailed(AttemptReason.DELIVERY_FAILED, "The outputs are gone from the disk.")
         await asyncio.to_thread(write_proofs, job, clock)
         if receipt_copy:
             await asyncio.to_thread(shutil.copyfile, job.folder.receipt, receipt_copy)
+
+
+async def _hand_over(job: Job, outbox: Outbox, proved: Callable[[], Awaitable[None]]) -> None:
     while not job.final:
+        await outbox.empty(job, lambda: undelivered(job), proved, lambda slot: mark_delivered(job, slot))
+        await proved()
         rung = job.bell.next()
         same_places(job)
         await _place_files(job)
-        if not settle(job):
+        if not settle(job) and not uploads(job, undelivered(job)):
             job.move(_DELIVERING, AttemptReason.WAITING_FOR_PICKUP)
             await rung.wait()
-    await asyncio.to_thread(_drop_placed, job)
 
 
 def undelivered(job: Job) -> set[str]:
-    """Name the slots that have not arrived yet."""
-    return set(job.spec.output_names()) - job.journal.slots(DELIVERED)
+    """Name the slots that have not arrived yet; the receipt's own is among them where it is uploaded too."""
+    granted = set(job.grants.outputs) if job.grants else set()
+    return (granted | set(job.spec.output_names())) - job.journal.slots(DELIVERED)
 
 
 def mark_delivered(job: Job, slot: str) -> None:
@@ -98,11 +120,11 @@ def _link_or_copy(source: Path, draft: Path) -> None:
         shutil.copyfile(source, draft)
 
 
-def _drop_placed(job: Job) -> None:
-    """Free what lies elsewhere by now; relayed outputs stay until their job is deleted."""
-    assert job.grants is not None
-    for slot, grant in job.grants.outputs.items():
-        if not isinstance(grant, RelayOut):
+def drop_placed(job: Job) -> None:
+    """Free what lies elsewhere by now; relayed outputs stay until their job is deleted. Idempotent."""
+    granted = job.grants.outputs if job.grants else {}
+    for slot in job.spec.output_names():
+        if not isinstance(granted.get(slot, RelayOut()), RelayOut):
             job.output_path(slot).unlink(missing_ok=True)
 
 

@@ -11,6 +11,7 @@ import httpx
 from agent.attempts.fetch import HttpFetch
 from agent.attempts.fingerprint import matches
 from agent.attempts.partfile import PartFile
+from agent.attempts.room import READY, Room, has_begun
 from agent.attempts.turnstile import Turnstile
 from agent.errors import AttemptFailed, GrantsExpired, is_disk_full
 from agent.jobs.job import Job
@@ -19,13 +20,16 @@ from framehaul.contract.grants import FileIn, HttpGet, RelayIn
 from framehaul.contract.spec import InputSpec
 from framehaul.contract.states import AttemptReason, AttemptState
 
+WAITS_FOR_ITS_TURN = "waits-for-its-turn"
+
 _FETCHING = AttemptState.FETCHING
 
 
 class Inputs:
-    """Fetch for one job at a time, at most one job ahead of the worker, so that a long queue does not fill the disk."""
+    """Fetch for one job at a time, at most one job ahead of the worker, and only while the disk has room for it."""
 
-    def __init__(self, client: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, client: httpx.Client, clock: Clock, room: Room) -> None:
+        self.room = room
         self._client = client
         self._clock = clock
         self._ahead = Turnstile()
@@ -38,7 +42,7 @@ class Inputs:
             if job.grants is None:
                 job.move(_FETCHING, AttemptReason.WAITING_FOR_GRANTS)
             elif not missing:
-                return job.move(_FETCHING, stage="ready", message="waits for the worker")
+                return job.move(_FETCHING, stage=READY, message="waits for the worker")
             elif not await self._fetch_some(job, missing, ahead):
                 job.move(_FETCHING, AttemptReason.WAITING_FOR_INPUT)
             else:
@@ -51,9 +55,11 @@ class Inputs:
         mine = [entry for entry in missing if not isinstance(job.grants.inputs[entry.slot], RelayIn)]
         if len(mine) < len(missing) or not mine:
             return False  # relayed ones first: who waits for a laptop must not hold the turn
-        job.move(_FETCHING, stage="waits-for-its-turn")
-        await ahead.enter_async_context(self._ahead.turn(job.number))
-        job.begin_stage("fetch")
+        await self._take_turn(job, ahead)
+        if any(isinstance(job.grants.inputs[entry.slot], HttpGet) for entry in mine):
+            await self._find_room(job, ahead)
+        job.move(_FETCHING, stage="fetch")
+        job.begin_stage("fetch", "bytes")
         for entry in mine:
             try:
                 await self._fetch(job, entry)
@@ -62,6 +68,21 @@ class Inputs:
                 await _wait_for_newer_grants(job, exc.message)
                 return True
         return True
+
+    async def _take_turn(self, job: Job, ahead: AsyncExitStack) -> None:
+        """Wait for the turn; what has begun goes first, for it holds a part of the disk that others wait for."""
+        if job.status.reason is not AttemptReason.WAITING_FOR_ROOM:
+            job.move(_FETCHING, stage=WAITS_FOR_ITS_TURN)
+        self.room.changed()
+        await ahead.enter_async_context(self._ahead.turn(job.number, first=has_begun(job)))
+
+    async def _find_room(self, job: Job, ahead: AsyncExitStack) -> None:
+        """Hold the turn until the job fits, and let others have it meanwhile that go before this one."""
+        while not await self.room.has(job):
+            await self.room.wait(job)
+            if self._ahead.awaited(job.number, first=has_begun(job)):
+                await ahead.aclose()
+                await self._take_turn(job, ahead)
 
     async def _fetch(self, job: Job, entry: InputSpec) -> None:
         assert job.grants is not None
@@ -81,10 +102,11 @@ class Inputs:
             raise
 
     async def _download(self, job: Job, entry: InputSpec, grant: HttpGet) -> None:
-        part = PartFile(job.part_path(entry.slot))
-        _check_room(job, entry, part)
         limit = job.spec.limits.max_input_bytes
-        await HttpFetch(self._client, self._clock, entry, part, limit, job.progress).run(grant)
+        if entry.size is not None and entry.size > limit:
+            raise AttemptFailed(AttemptReason.BAD_INPUT, f"{entry.name} has {entry.size} bytes; the limit is {limit}.")
+        part = PartFile(job.part_path(entry.slot))
+        await HttpFetch(self._client, self._clock, job, entry, part).run(grant)
         if not await part.place(job.input_path(entry.slot), entry.fingerprint):
             raise _differs(entry)
 
@@ -95,15 +117,6 @@ async def _wait_for_newer_grants(job: Job, message: str) -> None:
         rung = job.bell.next()
         job.move(_FETCHING, AttemptReason.GRANTS_EXPIRED, message)
         await rung.wait()
-
-
-def _check_room(job: Job, entry: InputSpec, part: PartFile) -> None:
-    limit = job.spec.limits.max_input_bytes
-    if entry.size is not None and entry.size > limit:
-        raise AttemptFailed(AttemptReason.BAD_INPUT, f"{entry.name} has {entry.size} bytes; the limit is {limit}.")
-    if entry.size is not None and entry.size - part.size() > part.free_bytes():
-        sentence = f"{entry.name} does not fit: {entry.size} bytes, {part.free_bytes()} free."
-        raise AttemptFailed(AttemptReason.DISK_FULL, sentence, advice="Rent more disk.")
 
 
 def _link(job: Job, entry: InputSpec, grant: FileIn) -> None:

@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from agent.attempts.compute import compute
-from agent.attempts.delivery import clear_leftovers, deliver
-from agent.attempts.inputs import Inputs
+from agent.attempts.delivery import clear_leftovers, deliver, drop_placed
+from agent.attempts.inputs import WAITS_FOR_ITS_TURN, Inputs
+from agent.attempts.outbox import Outbox
 from agent.attempts.turnstile import Turnstile
 from agent.errors import AttemptFailed, is_disk_full
 from agent.jobs.job import Job
@@ -43,9 +44,12 @@ _NEEDS_THE_CONTROLLER = frozenset(
 class Queue:
     """One task per attempt. The worker goes to the earliest arrival among those whose inputs are there."""
 
-    def __init__(self, inputs: Inputs, worker: WorkerKeeper, clock: Clock, receipt_copy: Path | None = None) -> None:
+    def __init__(
+        self, inputs: Inputs, worker: WorkerKeeper, outbox: Outbox, clock: Clock, receipt_copy: Path | None = None
+    ) -> None:
         self._inputs = inputs
         self._worker = worker
+        self._outbox = outbox
         self._clock = clock
         self._receipt_copy = receipt_copy
         self._computing = Turnstile()
@@ -61,6 +65,8 @@ class Queue:
                 job.move(AttemptState.QUEUED, AttemptReason.AGENT_RESTARTED)
             if not job.final:
                 self.submit(job)
+            elif state is AttemptState.DELIVERED:
+                drop_placed(job)  # the agent may have died between the last word and the clearing up
 
     def submit(self, job: Job) -> None:
         """Start an attempt's walk."""
@@ -84,7 +90,10 @@ class Queue:
 
     def busy(self) -> bool:
         """Say whether some attempt can go on without hearing from the controller."""
-        return any(not job.final and job.status.reason not in _NEEDS_THE_CONTROLLER for job in self._walks)
+        going = [job for job in self._walks if not job.final and job.status.reason not in _NEEDS_THE_CONTROLLER]
+        if self._inputs.room.blocked:  # who waits for the disk goes on only when one of the others has
+            going = [job for job in going if not _waits_for_others(job)]
+        return bool(going)
 
     async def close(self) -> None:
         """Leave everything as the disk tells it; the next agent goes on from there."""
@@ -109,6 +118,7 @@ class Queue:
         if job.stopping and not job.final:
             clear_leftovers(job)
             job.move(AttemptState.STOPPED, job.stopping)
+        self._inputs.room.changed()
 
     async def _steps(self, job: Job) -> None:
         if job.status.state is not AttemptState.DELIVERING:
@@ -117,7 +127,14 @@ class Queue:
                 async with self._computing.turn(job.number):
                     await ahead.aclose()
                     await compute(job, self._worker, self._clock)
-        await deliver(job, self._clock, self._receipt_copy)
+        await deliver(job, self._clock, self._outbox, self._receipt_copy)
+
+
+def _waits_for_others(job: Job) -> bool:
+    status = job.status
+    return status.reason is AttemptReason.WAITING_FOR_ROOM or (
+        status.state is AttemptState.FETCHING and status.stage == WAITS_FOR_ITS_TURN
+    )
 
 
 def _fail(job: Job, reason: AttemptReason, message: str) -> None:

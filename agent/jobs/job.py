@@ -97,6 +97,18 @@ class Job:
         self.save()
         self.bell.ring()
 
+    def explain(self, reason: AttemptReason = AttemptReason.NONE, message: str = "") -> None:
+        """Give another reason for being in the state; stage and count stay as they are."""
+        if (reason, message) == (self.status.reason, self.status.message):
+            return
+        told = {"reason": reason, "message": message, "eta_s": None, "updated_at": self._clock.now()}
+        self.status = self.status.model_copy(update=told)
+        why = f"{self.status.state} ({reason}) {message}" if reason is not AttemptReason.NONE else "goes on"
+        self.note(why)
+        _log.info("job %s: %s", self.spec.job_id, why)
+        self.save()
+        self.bell.ring()
+
     def begin_stage(self, name: str, unit: Unit = "frames") -> None:
         """Name what begins now; counting starts anew."""
         self._pace = Pace()
@@ -153,8 +165,8 @@ class Job:
         self.note(f"grants of generation {grants.generation} came")
 
     def keep_receipt(self, receipt: Receipt) -> None:
-        """Write the receipt."""
-        write_atomic(self.folder.receipt, receipt.canonical())
+        """Write the receipt, for this user alone: it may hold addresses to read the outputs by."""
+        write_atomic(self.folder.receipt, receipt.canonical(), mode=0o600)
         self.receipt = receipt
 
     def input_path(self, slot: str) -> Path:

@@ -12,6 +12,8 @@ from framehaul.contract.wire import Json, canonical_json
 STARTED = "started"
 # Every output lies in out/ with the size told; only now are outputs trusted.
 COMPUTED = "computed"
+# A store has a part of an output: the upload, where the part lies in the file, and what the store calls it.
+PART = "part"
 # An output slot is where its grant wanted it, or its fetcher holds it.
 DELIVERED = "delivered"
 
@@ -35,6 +37,12 @@ class Journal:
     def last(self, event: str) -> dict[str, Json] | None:
         """Give the latest entry of this kind."""
         return next((entry for entry in reversed(self._entries) if entry["event"] == event), None)
+
+    def since(self, marker: str, event: str) -> list[dict[str, Json]]:
+        """List the entries of a kind that came after the latest marker."""
+        kinds = [entry["event"] for entry in self._entries]
+        start = len(kinds) - kinds[::-1].index(marker) if marker in kinds else 0
+        return [entry for entry in self._entries[start:] if entry["event"] == event]
 
     def slots(self, event: str) -> set[str]:
         """Collect the slots that this kind of event names."""

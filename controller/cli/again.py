@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.cli.asked import settings_of, settings_or_fewer
+from controller.cli.asked import accounts_for, accounts_or_none, settings_of, settings_or_fewer
 from controller.cli.carry import Ended, carry, carry_out
 from controller.cli.options import Acting, Configured
 from controller.cli.setup import Seat, provider_opener, seated
@@ -32,8 +32,8 @@ BatchName = Annotated[
 def resume(configured: Configured, talk: Acting, batch: BatchName = None) -> int:
     """Go on with what the ledger holds: after a crash, a Ctrl-C or a stop."""
     settings = settings_or_fewer(configured, "Going on", strict=True)
-    with seated(configured.state, talk) as seat:
-        batches = _chosen(seat, batch, unclosed=True)
+    with seated(configured.state, talk, accounts_or_none(configured, settings)) as seat:
+        batches = found_batches(seat, batch, unclosed=True)
         if not batches:
             seat.insist("There is nothing to go on with.")
         if talk.dry_run:
@@ -54,8 +54,8 @@ def retry(
 ) -> int:
     """Do again what failed, as a new batch with the same parameters, place and files that travel along."""
     settings = settings_of(configured)
-    with seated(configured.state, talk) as seat:
-        found = latest_failed(seat.desk.ledger) if batch is None else _chosen(seat, batch, unclosed=False)[0]
+    with seated(configured.state, talk, accounts_for(configured, settings)) as seat:
+        found = latest_failed(seat.desk.ledger) if batch is None else found_batches(seat, batch, unclosed=False)[0]
         jobs = failed_jobs(seat.desk.ledger, found) if found is not None and failed else []
         if found is None or not jobs:
             seat.insist("Nothing failed." if found is None else f"Nothing failed in {found.id}.")
@@ -76,7 +76,7 @@ def stop(
 ) -> int:
     """Stop: finish the running job and bring it home, or drop it with --now; then the machine goes."""
     with seated(configured.state, talk) as seat:
-        batches = _chosen(seat, batch, unclosed=True)
+        batches = found_batches(seat, batch, unclosed=True)
         if talk.dry_run:
             return _rehearsed(seat, batches, "would be dropped" if now else "would be finished or kept").printed(seat)
         for found in batches:
@@ -85,7 +85,10 @@ def stop(
         if seat.desk.state.is_locked():
             seat.insist(f"Asked for the end of {_batches(len(batches))}; the framehaul at work does it.")
             return Ended(ExitCode.DONE, document={**asked, "by": "another framehaul"}).printed(seat)
-        return _carry_out_the_stop(seat, settings_or_fewer(configured, "Stopping"), batches, asked).printed(seat)
+    # The wish is written before anything is read that may be slow or wrong: settings, and the accounts of stores.
+    settings = settings_or_fewer(configured, "Stopping")
+    with seated(configured.state, talk, accounts_or_none(configured, settings)) as seat:
+        return _carry_out_the_stop(seat, settings, batches, asked).printed(seat)
 
 
 def _carry_out_the_stop(seat: Seat, settings: Settings, batches: list[Batch], asked: dict[str, Any]) -> Ended:
@@ -122,7 +125,7 @@ def _rehearsed(seat: Seat, batches: list[Batch], fate: str) -> Ended:
     )
 
 
-def _chosen(seat: Seat, text: str | None, *, unclosed: bool) -> list[Batch]:
+def found_batches(seat: Seat, text: str | None, *, unclosed: bool) -> list[Batch]:
     """Find batches by an id or the end of one; ConfigError names the nearest."""
     batches = seat.desk.ledger.batches(unclosed=unclosed)
     if text is None:

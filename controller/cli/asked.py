@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from controller.accounts import NO_ACCOUNTS, accounts_of, auto_target, input_below_bucket
 from controller.cli.options import Chosen, Configured, Machines, Results, Work
 from controller.errors import ConfigError
 from controller.settings import Secrets, Settings, environment_with_env_file, load_clouds, load_settings
 from controller.terminal.console import complain
 from controller.terminal.words import plain
 from framehaul.errors import FramehaulError
+from framehaul.storage.accounts import Accounts
 
 _PARAMS = ("mode", "model", "scale", "precision", "start", "end", "sample", "allow_truncated")
 
@@ -27,8 +29,9 @@ def settings_of(
     """Compose the settings; what was not said is left to the files and the defaults."""
     chosen, work = chosen or Chosen(), work or Work()
     results, machines = results or Results(), machines or Machines()
+    secrets = secrets_of(configured)
     given: dict[str, Any] = {
-        "inputs": chosen.all_inputs or None,
+        "inputs": _inputs_of(chosen, secrets) or None,
         "include": chosen.include or None,
         "exclude": chosen.exclude or None,
         "newer_than": chosen.newer_than,
@@ -38,6 +41,7 @@ def settings_of(
         "params": params_of(work) or None,
         "to": results.to,
         "redo": results.redo or None,
+        "refresh_remote_index": results.refresh_remote_index or None,
         "verify": results.verify,
         "preview": results.preview,
         "provider": machines.provider,
@@ -45,8 +49,23 @@ def settings_of(
         "config_url": configured.config_url,
         "allow_stale_config": configured.allow_stale_config,
     }
-    secrets_of(configured)
-    return load_settings(configured.config, {**given, **more}, tell=warn)
+    settings = load_settings(configured.config, {**given, **more}, tell=warn)
+    target = auto_target(secrets) if "to" not in settings.model_fields_set else None
+    return settings if target is None else settings.with_default(to=target)
+
+
+def accounts_for(configured: Configured, settings: Settings) -> Accounts:
+    """Gather the accounts of stores: of the environment and .env, with what the settings say of where they answer."""
+    return accounts_of(secrets_of(configured), settings)
+
+
+def accounts_or_none(configured: Configured, settings: Settings) -> Accounts:
+    """Gather the accounts for work that began before; where one is out of order, do without all of them, and warn."""
+    try:
+        return accounts_for(configured, settings)
+    except FramehaulError as exc:
+        warn(f"{exc} Going on without accounts: buckets cannot be reached.")
+        return NO_ACCOUNTS
 
 
 def settings_or_fewer(configured: Configured, doing: str, *, strict: bool = False) -> Settings:
@@ -90,6 +109,11 @@ def params_of(work: Work) -> dict[str, Any]:
         params[name] = _value(value)
     said = {name: getattr(work, name) for name in _PARAMS}
     return params | {name: value for name, value in said.items() if value is not None}
+
+
+def _inputs_of(chosen: Chosen, secrets: Secrets) -> list[str]:
+    below = [] if chosen.input_dir is None else [input_below_bucket(chosen.input_dir, secrets)]
+    return [*chosen.all_inputs, *below]
 
 
 def _value(text: str) -> Any:

@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from controller.access import bucket_store, buckets_of, check_listing, check_reading, clock_note
 from controller.cli.setup import Seat, provider_opener
+from controller.downloads import with_downloads
 from controller.errors import ConfigError, ExitCode, ProviderError
 from controller.ledger import Batch
 from controller.ledger.rows import WishWord
 from controller.planned import Plan, plan_as_json, priced
 from controller.planning import make_plan, write_batch
 from controller.providers.base import Provider
+from controller.remote_index import RemoteIndex
 from controller.report import close_if_over, exit_code, results_of, write_results
 from controller.session import Session, batches_at_hand
 from controller.settings import Settings
 from controller.target import check_target
 from controller.terminal.console import print_json
 from controller.terminal.tables import show_plan, show_refusals, show_report
+from framehaul.contract.uris import parse_uri
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,16 @@ def plan_of(seat: Seat, settings: Settings) -> Plan:
     if not settings.inputs:
         raise ConfigError("No input was named.", advice="Say: framehaul run FILE_OR_FOLDER, or try: framehaul demo")
     provider = provider_opener(settings, seat.desk)(settings.provider)  # a wrong name is said before anything else
-    return with_price(seat, provider, make_plan(settings, seat.desk.ledger, seat.desk.stores, seat.desk.clock.now()))
+    for uri in dict.fromkeys([parse_uri(settings.to), *buckets_of(settings.inputs, seat.desk.stores)]):
+        check_listing(uri, seat.desk.stores)
+        if hour := clock_note(uri, seat.desk.stores):
+            seat.tell(f"{uri.public()}: {hour} It is reckoned with.")
+    desk = seat.desk
+    index = RemoteIndex(desk.state.remote_index)
+    planned = make_plan(settings, desk.ledger, desk.stores, desk.clock.now(), index=index)
+    for sample in planned.samples:
+        check_reading(sample.uri, sample.size, desk.stores)  # once a bucket: a missing right is missing for all
+    return with_price(seat, provider, planned)
 
 
 def with_price(seat: Seat, provider: Provider, planned: Plan) -> Plan:
@@ -60,11 +73,10 @@ def with_price(seat: Seat, provider: Provider, planned: Plan) -> Plan:
 def carry_out(seat: Seat, settings: Settings, planned: Plan, *, dry_run: bool) -> Ended:
     """Show a plan, and unless this is a rehearsal carry it to its end."""
     _show(seat, settings, planned, dry_run=dry_run)
+    _check_access(seat, planned, dry_run=dry_run)
     if dry_run:
         seat.tell("Nothing was changed: this was a dry run.")
         return Ended(ExitCode.SOME_FAILED if planned.refused else ExitCode.DONE, document=plan_as_json(planned))
-    if planned.jobs:
-        check_target(planned.target, seat.desk.stores)
     ids = _open_batches(seat, settings, planned)
     if not ids:
         seat.insist("Nothing is left to do." if not planned.refused else "Nothing can be done.")
@@ -106,13 +118,22 @@ def fresh(seat: Seat, ids: Sequence[str]) -> list[Batch]:
     return [found for found in map(seat.desk.ledger.batch, ids) if found is not None]
 
 
+def _check_access(seat: Seat, planned: Plan, *, dry_run: bool) -> None:
+    """Try to write where results will go; a rehearsal does so only in a bucket, where nothing is left."""
+    stores = seat.desk.stores
+    if planned.jobs and not (dry_run and bucket_store(planned.target, stores) is None):
+        check_target(planned.target, stores)
+
+
 def _show(seat: Seat, settings: Settings, planned: Plan, *, dry_run: bool) -> None:
     if seat.talk.quiet and not dry_run:
         show_refusals(seat.console, planned)
         return
     show_plan(seat.console, planned)
     if planned.jobs and "to" not in settings.model_fields_set:
-        seat.tell(f"No --to was given: results go to the default, {settings.to}.")
+        by_default = settings.to == Settings().to
+        why = "results go to the default," if by_default else "AUTO_UPLOAD_B2 is set, so results go to"
+        seat.tell(f"No --to was given: {why} {settings.to}.")
 
 
 def _open_batches(seat: Seat, settings: Settings, planned: Plan) -> list[str]:
@@ -135,5 +156,6 @@ def _report(seat: Seat, batch: Batch, others_at_work: bool) -> dict[str, Any]:
     close_if_over(desk.ledger, batch)
     results = results_of(desk.ledger, batch, desk.clock.now())
     results_at = write_results(desk, batch, results)
+    results = with_downloads(desk, results)  # after writing: these addresses are for whoever asked, and for no file
     show_report(seat.console, results, results_at, others_at_work=others_at_work)
     return results

@@ -8,13 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from controller import doctor as checks
-from controller.cli.asked import settings_of
+from controller.accounts import NO_ACCOUNTS
+from controller.cli.asked import accounts_for, secrets_of, settings_of
 from controller.cli.look import strays_of
-from controller.cli.options import Configured, Results, Talk
+from controller.cli.options import Chosen, Configured, Results, Talk
 from controller.cli.setup import Seat, provider_opener, seated
 from controller.doctor import Finding, Level
 from controller.errors import ControllerError, ExitCode
 from controller.settings import Settings
+from controller.settings.stores import BUCKET_SCHEMES
 from controller.terminal.console import open_console, print_json
 from controller.terminal.tables import say
 from framehaul.contract.pipeline import Needs
@@ -22,12 +24,12 @@ from framehaul.contract.uris import parse_uri
 from framehaul.errors import FramehaulError
 
 
-def doctor(configured: Configured, results: Results, talk: Talk) -> int:
-    """Look whether a run could work here: programs, settings, folders, the cloud, and what may still be running."""
+def doctor(chosen: Chosen, configured: Configured, results: Results, talk: Talk) -> int:
+    """Look whether a run could work here: programs, settings, folders, buckets, the cloud, and what may still run."""
     findings: list[Finding] = []
     console = open_console(stderr=talk.json_out)
     told_wrong = False
-    for finding in _findings(configured, results, talk):
+    for finding in _findings(chosen, configured, results, talk):
         findings.append(finding)
         told_wrong = told_wrong or (finding.what == "settings" and finding.level is Level.FAIL)
         if not talk.quiet or finding.level is not Level.OK:
@@ -42,21 +44,34 @@ def doctor(configured: Configured, results: Results, talk: Talk) -> int:
     return ExitCode.SOME_FAILED if checks.gravest(findings) is Level.FAIL else ExitCode.DONE
 
 
-def _findings(configured: Configured, results: Results, talk: Talk) -> Iterator[Finding]:
+def _findings(chosen: Chosen, configured: Configured, results: Results, talk: Talk) -> Iterator[Finding]:
     yield from checks.check_all_of_this_machine()
-    settings = Settings()
+    settings, accounts, bucket = Settings(), NO_ACCOUNTS, None
     try:
-        settings = settings_of(configured, results=results)
+        settings = settings_of(configured, chosen=chosen, results=results)
+        accounts, bucket = accounts_for(configured, settings), secrets_of(configured).b2_bucket
         said = ", ".join(sorted(settings.model_fields_set - {"presets", "params"})) or "the defaults"
         yield checks.good("settings", f"understood: {said}")
     except FramehaulError as exc:
         yield checks.bad("settings", exc)
     yield checks.check_output(settings)
     try:
-        with seated(configured.state, talk) as seat:
+        with seated(configured.state, talk, accounts) as seat:
+            yield from _findings_in_buckets(seat, settings, bucket)
             yield from _findings_at(seat, settings)
     except ControllerError as exc:
         yield checks.bad("state", exc)
+
+
+def _findings_in_buckets(seat: Seat, settings: Settings, own: str | None) -> Iterator[Finding]:
+    """Try the accounts where inputs lie and results go; else, and where it is none of them, in one's own bucket."""
+    stores, target = seat.desk.stores, parse_uri(settings.to)
+    places = dict.fromkeys(map(parse_uri, settings.inputs), False) | {target: True}
+    tried = {uri: results for uri, results in places.items() if uri.scheme in BUCKET_SCHEMES}
+    if own is not None and not any((uri.scheme, uri.authority) == ("b2", own) for uri in tried):
+        tried[parse_uri(f"b2://{own}/")] = True
+    for uri, results in tried.items():
+        yield checks.check_bucket(uri, stores, results=results)
 
 
 def _findings_at(seat: Seat, settings: Settings) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.asked import settings_of, settings_or_fewer
+from controller.access import buckets_of, check_listing, check_reading
+from controller.cli.asked import accounts_for, settings_of, settings_or_fewer
 from controller.cli.options import Chosen, Configured, Remembered, Talk
 from controller.cli.setup import Seat, provider_opener, seated
 from controller.errors import ConfigError, ControllerError, ExitCode
@@ -85,7 +86,8 @@ def ls(
     settings = settings_of(configured, chosen=chosen)
     if not settings.inputs:
         raise ConfigError("No address was named.", advice="Say: framehaul ls FILE_OR_FOLDER")
-    with seated(configured.state, talk) as seat:
+    with seated(configured.state, talk, accounts_for(configured, settings)) as seat:
+        _check_access(seat, settings, reads=probe)
         totals, aside = Totals(), SetAside()
         table = ListingTable(seat.console)
         rows: list[Listed] = []
@@ -129,6 +131,15 @@ async def strays_of(seat: Seat) -> list[str]:
     except ControllerError:
         return []  # not a machine that can be a cloud
     return [instance.label for instance in instances if instance.label not in known]
+
+
+def _check_access(seat: Seat, settings: Settings, *, reads: bool) -> None:
+    """Try the accounts once a bucket: a key that may not read would else be told once a file."""
+    stores = seat.desk.stores
+    for uri in buckets_of(settings.inputs, stores):
+        first = check_listing(uri, stores)
+        if reads and first is not None:
+            check_reading(first.uri, first.size, stores)
 
 
 async def _look(seat: Seat, settings: Settings) -> Standing:

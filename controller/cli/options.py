@@ -34,9 +34,12 @@ class Chosen:
     """Which inputs."""
 
     inputs: Annotated[
-        Texts, typer.Argument(help="Files, folders, patterns, https:// addresses.", show_default=False)
+        Texts, typer.Argument(help="Files, folders, patterns, b2://, s3://, https:// addresses.", show_default=False)
     ] = None
     more: Annotated[Texts, _input("--input", help="An input, as an option; may be repeated.")] = None
+    input_dir: Annotated[
+        str | None, _input("--input-dir", help="A prefix in the bucket that B2_BUCKET names; ./x is a folder here.")
+    ] = None
     include: Annotated[Texts, _input("--include", help="Only what fits this pattern (*.mkv); may be repeated.")] = None
     exclude: Annotated[Texts, _input("--exclude", help="Not what fits this pattern; may be repeated.")] = None
     newer_than: Annotated[
@@ -46,7 +49,7 @@ class Chosen:
 
     @property
     def all_inputs(self) -> list[str]:
-        """List the inputs, however they were given."""
+        """List the inputs, however they were given, but for --input-dir, which only an account can tell."""
         return [*(self.inputs or []), *(self.more or [])]
 
 
@@ -74,10 +77,15 @@ class Work:
 class Results:
     """What is asked of the results."""
 
-    to: Annotated[str | None, _result("--to", help="Where they go. (default: framehaul-out)", show_default=False)] = (
-        None
-    )
+    to: Annotated[
+        str | None,
+        _result("--to", help="A folder, or b2://bucket/prefix/. (default: framehaul-out)", show_default=False),
+    ] = None
     redo: Annotated[bool, _result("--no-skip-existing", help="Do again what is already done.")] = False
+    refresh_remote_index: Annotated[
+        bool,
+        _result("--refresh-remote-index", help="List anew what is done in a bucket, not every 15 min."),
+    ] = False
     verify: Annotated[VerifyMode | None, _result("--verify", help="How much of each is read back.")] = None
     preview: Annotated[bool | None, _result("--preview/--no-preview", help="A before/after picture by each.")] = None
 

@@ -10,13 +10,13 @@ import typer
 from typer.exceptions import TyperException
 
 import framehaul
-from controller.cli import again, checkup, completion, log, look, run, trying
+from controller.cli import again, checkup, completion, log, look, pull, run, sweep, trying
 from controller.cli.options import spread
 from controller.errors import ConfigError, ExitCode, NothingFits, StillBilling
 from controller.terminal.console import complain, put, show_what_can_be_shown
 from controller.terminal.streams import trouble_of
 from controller.terminal.words import plain
-from framehaul.errors import FramehaulError, InputError, ModelError, NotFound, NotSupported
+from framehaul.errors import BadAccount, FramehaulError, InputError, ModelError, NotFound, NotSupported
 
 _WORK, _LOOK, _SETUP = "Work", "Look", "Set up"
 
@@ -33,6 +33,8 @@ for _panel, _name, _command in (
     (_WORK, "resume", again.resume),
     (_WORK, "retry", again.retry),
     (_WORK, "stop", again.stop),
+    (_WORK, "pull", pull.pull),
+    (_WORK, "sweep", sweep.sweep),
     (_WORK, "demo", run.demo),
     (_LOOK, "status", look.status),
     (_LOOK, "ps", look.ps),
@@ -105,6 +107,6 @@ def code_of(exc: FramehaulError) -> ExitCode:
         return ExitCode.STILL_BILLING
     if isinstance(exc, NothingFits):
         return ExitCode.NO_OFFER
-    if isinstance(exc, InputError | ConfigError | NotFound | NotSupported | ModelError):
+    if isinstance(exc, InputError | ConfigError | NotFound | NotSupported | ModelError | BadAccount):
         return ExitCode.USAGE
     return ExitCode.SOME_FAILED

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.asked import settings_of
+from controller.cli.asked import accounts_for, settings_of
 from controller.cli.carry import carry_out, plan_of
 from controller.cli.options import Acting, Chosen, Configured, Machines, Remembered, Results, Work
 from controller.cli.setup import seated
@@ -18,14 +18,14 @@ from framehaul.contract.uris import parse_uri
 def run(chosen: Chosen, work: Work, results: Results, machines: Machines, configured: Configured, talk: Acting) -> int:
     """Work on videos: plan, rent, ship, watch, verify, destroy."""
     settings = settings_of(configured, chosen=chosen, work=work, results=results, machines=machines)
-    with seated(configured.state, talk) as seat:
+    with seated(configured.state, talk, accounts_for(configured, settings)) as seat:
         return carry_out(seat, settings, plan_of(seat, settings), dry_run=talk.dry_run).printed(seat)
 
 
 def plan(chosen: Chosen, work: Work, results: Results, machines: Machines, configured: Configured, talk: Acting) -> int:
     """Show what a run would do; spend nothing, change nothing (the same as run --dry-run)."""
     settings = settings_of(configured, chosen=chosen, work=work, results=results, machines=machines)
-    with seated(configured.state, talk) as seat:
+    with seated(configured.state, talk, accounts_for(configured, settings)) as seat:
         return carry_out(seat, settings, plan_of(seat, settings), dry_run=True).printed(seat)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from controller.accounts import NO_ACCOUNTS
 from controller.cli.options import Acting, Talk
 from controller.desk import Desk
 from controller.errors import ConfigError
@@ -26,6 +27,7 @@ from controller.terminal.watch import DetailedObserver, LineObserver, QuietObser
 from controller.terminal.words import plain
 from framehaul.clock import Clock, clock_from
 from framehaul.contract.wire import Json
+from framehaul.storage.accounts import Accounts
 from framehaul.storage.base import Stores
 
 _ALL = 2  # -vv
@@ -53,15 +55,18 @@ class Seat:
 
 
 @contextmanager
-def seated(state: Path | None, talk: Talk) -> Iterator[Seat]:
-    """Open the state folder; with --json people read stderr, since stdout belongs to the machine."""
+def seated(state: Path | None, talk: Talk, accounts: Accounts = NO_ACCOUNTS) -> Iterator[Seat]:
+    """Open the state folder, and stores with these accounts.
+
+    With --json people read stderr, since stdout belongs to the machine.
+    """
     if talk.quiet and talk.verbose:
         raise ConfigError("--quiet and --verbose exclude each other.")
     if talk.verbose >= _ALL:
         _log_requests()
     clock = clock_from()
     folder = StateFolder.choose(state)
-    ledger, stores = Ledger(folder.ledger, clock), Stores(clock=clock)
+    ledger, stores = Ledger(folder.ledger, clock), Stores(accounts, clock)
     console = open_console(stderr=talk.json_out)
     kind = QuietObserver if talk.quiet else DetailedObserver if talk.verbose else LineObserver
     try:

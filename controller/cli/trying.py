@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from controller.cli.asked import settings_of
+from controller.cli.asked import accounts_for, settings_of
 from controller.cli.carry import Ended, carry_out, plan_of
 from controller.cli.options import Acting, Chosen, Configured, Machines, Results, Work, words_of
 from controller.cli.setup import Seat, seated
@@ -43,7 +43,7 @@ def try_(
     all_work = replace(work, start=None)
     settings = settings_of(configured, chosen=chosen, work=all_work, results=results, machines=machines)
     command = f"framehaul run {words_of(chosen, work, results, machines, configured, without=_NOT_IN_THE_RUN)}"
-    with seated(configured.state, talk) as seat:
+    with seated(configured.state, talk, accounts_for(configured, settings)) as seat:
         whole = plan_of(seat, settings)
         if not whole.jobs:
             return carry_out(seat, settings, whole, dry_run=talk.dry_run).printed(seat)

@@ -29,6 +29,8 @@ class Selection:
 
     def takes(self, path: str, modified: float | None, aside: SetAside) -> bool:
         """Decide on one file by its path and date, and count it where it is set aside."""
+        if not (self.include or self.exclude or self.newer_than is not None):
+            return True
         if self.include and not any(fits(path, pattern) for pattern in self.include):
             aside.not_included += 1
         elif any(fits(path, pattern) for pattern in self.exclude):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
+from controller.inputs.choice import Choice, may_meet
 from controller.inputs.patterns import is_pattern, is_whole, is_within
+from controller.inputs.results import without_results
 from controller.inputs.selection import Selection, SetAside
-from framehaul.contract.naming import DONE_PREFIX, check_file_name
+from framehaul.contract.naming import check_file_name
 from framehaul.contract.pipeline import Takes
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import InputError, NotFound, StoreError
@@ -19,8 +22,6 @@ from framehaul.storage.base import Entry, Store, Stores, pinned
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
 )
-RESULTS_NAME = "results.json"
-_MANIFEST = ".manifest.json"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Root:
     def names(self, uri: Uri) -> bool:
         """Say whether this very file was named: outright, or by a pattern that spells its suffix."""
         if not self.pattern:
-            return str(uri) == str(self.uri)
+            return uri == self.uri
         suffix = PurePosixPath(self.pattern).suffix
         return bool(suffix) and not is_pattern(suffix) and is_whole(self.below(uri), self.pattern)
 
@@ -82,8 +83,8 @@ def find_sources(
 
     What lies in the output folder is no input. Whoever has enough stops asking: nothing is listed ahead.
     """
-    for store, root, entry in find_entries(inputs, takes, target, stores, selection, aside):
-        yield _pin(store, entry, root)
+    for store, below, entry in find_entries(inputs, takes, target, stores, selection, aside):
+        yield _pin(store, entry, below)
 
 
 def look_at_sources(
@@ -98,8 +99,8 @@ def look_at_sources(
 
     Who names the output folder, or a place in it, wants to see the results there.
     """
-    for store, root, entry in find_entries(inputs, takes, target, stores, selection, aside, with_results=True):
-        yield _pin(store, entry, root, read=entry.size is None)  # such as a link that leads nowhere
+    for store, below, entry in find_entries(inputs, takes, target, stores, selection, aside, with_results=True):
+        yield _pin(store, entry, below, read=entry.size is None)  # such as a link that leads nowhere
 
 
 def find_entries(
@@ -111,40 +112,21 @@ def find_entries(
     aside: SetAside | None,
     *,
     with_results: bool = False,
-) -> Iterator[tuple[Store, Root, Entry]]:
-    """Stream what is wanted, each address once; what `selection` leaves out is counted in `aside`."""
-    choice = _Choice(selection or Selection(), aside if aside is not None else SetAside())
-    for text in inputs:
-        uri = parse_uri(text)
+) -> Iterator[tuple[Store, str, Entry]]:
+    """Stream what is wanted, each address once, with its path below the input; what is left out counts in `aside`."""
+    named = [parse_uri(text) for text in inputs]
+    choice = Choice(selection or Selection(), aside if aside is not None else SetAside())
+    for number, (text, uri) in enumerate(zip(inputs, named, strict=True)):
         store = stores.open(uri)
         root, found = _root(text, uri, store), False
-        for entry in _counting(store, root, takes, target, with_results=with_results):
+        others = [other for at, other in enumerate(named) if at != number]
+        falls_on = choice.falls_once_on if any(may_meet(uri, other) for other in others) else choice.falls_on
+        for entry, below in _counting(store, root, takes, target, with_results=with_results):
             found = True
-            if choice.falls_on(entry, root):
-                yield store, root, entry
+            if falls_on(entry, below):
+                yield store, below, entry
         if not found:
             raise _nothing_there(root, takes)
-
-
-@dataclass
-class _Choice:
-    """What was decided so far, so that no file is taken or counted twice."""
-
-    selection: Selection
-    aside: SetAside
-    judged: set[tuple[str, str]] = field(default_factory=set)
-    taken: set[str] = field(default_factory=set)
-
-    def falls_on(self, entry: Entry, root: Root) -> bool:
-        """Decide on a file; below another input the same file has another path, and may fit after all."""
-        address, below = str(entry.uri), root.below(entry.uri)
-        if address in self.taken or (address, below) in self.judged:
-            return False
-        self.judged.add((address, below))
-        if not self.selection.takes(below, entry.modified, self.aside):
-            return False
-        self.taken.add(address)
-        return True
 
 
 def _root(text: str, uri: Uri, store: Store) -> Root:
@@ -166,31 +148,44 @@ def _is_there(store: Store, uri: Uri) -> bool:
     return next(store.list(uri), None) is not None
 
 
-def _counting(store: Store, root: Root, takes: Takes, target: Uri, *, with_results: bool) -> Iterator[Entry]:
-    """Stream what counts as an input below a root, wanted or not."""
-    made = set() if with_results else _made_here(store, root.uri, target)
-    for entry in store.list(root.uri):
-        if root.holds(entry.uri) and _counts(entry.uri, root, made, takes, target):
-            yield entry
+def _counting(
+    store: Store, root: Root, takes: Takes, target: Uri, *, with_results: bool
+) -> Iterator[tuple[Entry, str]]:
+    """Stream what counts as an input below a root, wanted or not, each with its path there."""
+    within = _is_below(root.uri, target)
+    # What earlier runs put into an output folder that is an input too is no input again.
+    entries = without_results(store.list(root.uri)) if within and not with_results else store.list(root.uri)
+    for entry in entries:
+        below = root.below(entry.uri)
+        if root.holds(entry.uri) and _counts(entry.uri, below, root, takes, None if within else target):
+            yield entry, below
 
 
-def _counts(uri: Uri, root: Root, made: set[str], takes: Takes, target: Uri) -> bool:
-    if root.names(uri) and not root.pattern:
+def _counts(uri: Uri, inside: str, root: Root, takes: Takes, target: Uri | None) -> bool:
+    """Say whether a file counts; what lies in the `target`, where one is given, does not."""
+    if not root.pattern and root.names(uri):
         return True
-    inside = root.below(uri)
-    if str(uri) in made or any(part.startswith(".") for part in inside.split("/")) or DONE_PREFIX in inside:
+    hidden = (inside.startswith(".") or "/." in inside) and not {".", ".."} & set(inside.split("/"))
+    if hidden:  # `a/../b.mp4` is not hidden: such a key has to be refused, and told of
         return False
-    if _is_below(uri, target) and not _is_below(root.uri, target):
+    if target is not None and _is_below(uri, target):
         return False
-    return root.names(uri) or takes.kind != "video" or PurePosixPath(uri.name).suffix.lower() in VIDEO_SUFFIXES
+    return takes.kind != "video" or _suffix(uri.name) in VIDEO_SUFFIXES or root.names(uri)
 
 
-def _pin(store: Store, entry: Entry, root: Root, *, read: bool = True) -> Source | Refusal:
-    why = _bad_name(entry.uri, root)
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem else ""
+
+
+def _pin(store: Store, entry: Entry, below: str, *, read: bool = True) -> Source | Refusal:
+    folder, name = below.rpartition("/")[0], entry.uri.name
+    why = _bad_folder(folder) or _bad_name(below.rpartition("/")[2]) or _bad_name(name)
     if why:
         return Refusal(entry.uri.public(), why)
     try:
-        return _source(pinned(store, entry) if read else entry, root)
+        found = pinned(store, entry) if read else entry
+        return Source(found.uri, name, folder and folder + "/", found.size, found.fingerprint)
     except NotFound:
         return Refusal(entry.uri.public(), "nothing is there: a broken link, or gone since the folder was read")
     except StoreError as exc:
@@ -199,38 +194,29 @@ def _pin(store: Store, entry: Entry, root: Root, *, read: bool = True) -> Source
         return Refusal(entry.uri.public(), str(exc))
 
 
-def _bad_name(uri: Uri, root: Root) -> str:
+@lru_cache(1024)
+def _bad_folder(folder: str) -> str:
+    """Say why no folder for results can be called so; "" where one can, and for no folder. Neighbours share theirs."""
+    return next(filter(None, map(_bad_name, folder.split("/"))), "") if folder else ""
+
+
+def _bad_name(name: str) -> str:
     """Say why a file cannot be called so here; "" when it can."""
+    if not name:
+        return "two slashes follow each other in it, or it ends in one: a folder without a name cannot be made"
     try:
-        for name in (*root.below(uri).split("/"), uri.name):
-            check_file_name(name)
+        check_file_name(name)
     except ValueError as exc:
         return str(exc)
     return ""
 
 
-def _source(entry: Entry, root: Root) -> Source:
-    folder = root.below(entry.uri).rpartition("/")[0]
-    return Source(entry.uri, entry.uri.name, folder and folder + "/", entry.size, entry.fingerprint)
-
-
-def _made_here(store: Store, root: Uri, target: Uri) -> set[str]:
-    """List what earlier runs put into an output folder that is an input too: no result is an input again."""
-    if not _is_below(root, target):
-        return set()
-    made: set[str] = set()
-    for entry in store.list(root):
-        name = str(entry.uri)
-        if name.endswith(_MANIFEST):
-            made |= {name, name.removesuffix(_MANIFEST)}
-        elif name.endswith((".preview.jpg", RESULTS_NAME)):
-            made.add(name)
-    return made
-
-
 def _is_below(uri: Uri, folder: Uri) -> bool:
     same_store = (uri.scheme, uri.authority) == (folder.scheme, folder.authority)
-    return same_store and (uri.key.rstrip("/") + "/").startswith(folder.key.rstrip("/") + "/")
+    if not same_store:
+        return False
+    base = folder.key.rstrip("/")
+    return not base or uri.key == base or uri.key.startswith(base + "/")
 
 
 def _nothing_there(root: Root, takes: Takes) -> InputError:

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, func, insert, inspect, select, update
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, insert, select, update
 
-from controller.errors import LedgerError
 from controller.ledger import schema
+from controller.ledger.jobs import JobRows
 from controller.ledger.rows import (
     Attempt,
-    Batch,
     Event,
     Job,
     Lease,
     Wish,
     WishWord,
     attempt_from,
-    batch_from,
-    job_from,
     lease_from,
 )
-from framehaul.clock import Clock
+from controller.ledger.uploads import UploadRows
 from framehaul.contract.receipt import Receipt
 from framehaul.contract.states import (
-    JOB_MOVES,
     LEASE_MOVES,
     AttemptReason,
     AttemptState,
@@ -41,31 +33,11 @@ from framehaul.contract.states import (
     check_move,
 )
 
-_BUSY_TIMEOUT_MS = 30_000
 _SHORT_ID_BYTES = 3
 
 
-class Ledger:
+class Ledger(JobRows, UploadRows):
     """Batches, jobs, leases and wishes on disk. Many readers; moves are made by whoever holds the lock."""
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # lease secrets lie in it
-        except OSError as exc:
-            raise LedgerError(f"The ledger {path} cannot be opened: {exc.strerror}.") from exc
-        self._clock = clock
-        self._path = path
-        self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _set_pragmas)
-        if not self._has_tables():
-            with self._writing() as db:  # in turn: two first commands at once would both make the tables
-                schema.metadata.create_all(db)
-        self._refuse_another_shape()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._engine.dispose()
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -80,73 +52,10 @@ class Ledger:
 
     # -- batches and jobs ----------------------------------------------------------------------------------------
 
-    def add_batch(self, batch: Batch, jobs: list[dict[str, Any]]) -> bool:
-        """Write a batch and all its jobs in one transaction; False, and nothing, where its second is taken."""
-        second = int(batch.created_at)
-        created_at = schema.batches.c.created_at
-        taken = select(schema.batches.c.id).where(created_at >= second, created_at < second + 1)
-        with self._writing() as db:
-            if db.execute(taken).first() is not None:
-                return False
-            db.execute(insert(schema.batches).values(**vars(batch)))
-            for job in jobs:
-                db.execute(insert(schema.jobs).values(**job))
-            self._tell(db, batch.id, f"planned {len(jobs)} jobs for {batch.target}")
-        return True
-
-    def batches(self, *, unclosed: bool = False) -> list[Batch]:
-        """List batches, oldest first."""
-        query = select(schema.batches).order_by(schema.batches.c.created_at, schema.batches.c.id)
-        if unclosed:
-            query = query.where(schema.batches.c.closed_at.is_(None))
-        return [batch_from(row) for row in self._read(query)]
-
-    def batch(self, batch_id: str) -> Batch | None:
-        """Find one batch."""
-        rows = self._read(select(schema.batches).where(schema.batches.c.id == batch_id))
-        return batch_from(rows[0]) if rows else None
-
-    def jobs(self, *, batch_id: str | None = None, lease_id: str | None = None) -> list[Job]:
-        """List jobs in the order in which they were planned."""
-        query = select(schema.jobs).order_by(schema.jobs.c.created_at, schema.jobs.c.batch_id, schema.jobs.c.seq)
-        if batch_id is not None:
-            query = query.where(schema.jobs.c.batch_id == batch_id)
-        if lease_id is not None:
-            query = query.where(schema.jobs.c.lease_id == lease_id)
-        return [job_from(row) for row in self._read(query)]
-
-    def open_jobs(self) -> list[Job]:
-        """List the jobs with work left."""
-        final = (JobState.PUBLISHED, JobState.EXCLUDED)
-        query = select(schema.jobs).where(schema.jobs.c.state.not_in(final))
-        return [job_from(row) for row in self._read(query.order_by(schema.jobs.c.created_at, schema.jobs.c.seq))]
-
-    def tally(self, batch_ids: Collection[str]) -> dict[JobState, int]:
-        """Count the jobs of these batches by state, without reading any of them."""
-        jobs = schema.jobs
-        query = select(jobs.c.batch_id, jobs.c.state, func.count().label("count")).group_by(
-            jobs.c.batch_id, jobs.c.state
-        )
-        counts: dict[JobState, int] = {}
-        for row in self._read(query):
-            if row["batch_id"] in batch_ids:
-                counts[JobState(row["state"])] = counts.get(JobState(row["state"]), 0) + int(row["count"])
-        return counts
-
-    def job(self, job_id: str) -> Job:
-        """Find one job; KeyError when there is none."""
-        rows = self._read(select(schema.jobs).where(schema.jobs.c.id == job_id))
-        if not rows:
-            raise KeyError(job_id)
-        return job_from(rows[0])
-
     def move_job(self, job_id: str, state: JobState, reason: JobReason = JobReason.NONE, **fields: Any) -> Job:
         """Move a job, checked against the table, with whatever else is learnt in the same step."""
         with self._writing() as db:
-            old = db.execute(select(schema.jobs.c.state).where(schema.jobs.c.id == job_id)).scalar_one()
-            check_move(JOB_MOVES, JobState(old), state)
-            values = {"state": state, "reason": reason, "updated_at": self._clock.now(), **fields}
-            db.execute(update(schema.jobs).where(schema.jobs.c.id == job_id).values(**values))
+            old = self._restate(db, job_id, state, **{"reason": reason, "updated_at": self._clock.now(), **fields})
             self._tell(db, job_id, _move_text(old, state, reason, str(fields.get("message", ""))))
         return self.job(job_id)
 
@@ -169,16 +78,24 @@ class Ledger:
         """Assign a job to a lease as its next attempt: job row and attempt row in one transaction."""
         number, now = job.attempt + 1, self._clock.now()
         with self._writing() as db:
-            old = db.execute(select(schema.jobs.c.state).where(schema.jobs.c.id == job.id)).scalar_one()
-            check_move(JOB_MOVES, JobState(old), JobState.ASSIGNED)
+            self._restate(
+                db,
+                job.id,
+                JobState.ASSIGNED,
+                reason=JobReason.NONE,
+                message="",
+                updated_at=now,
+                attempt=number,
+                lease_id=lease.id,
+                spec=spec,
+                receipt=None,
+            )
+            self._note_use(db, job.batch_id, lease.id)
             db.execute(
                 insert(schema.attempts).values(
                     job_id=job.id, attempt=number, lease_id=lease.id, machine_id=lease.machine_id, began_at=now
                 )
             )
-            values = {"state": JobState.ASSIGNED, "reason": JobReason.NONE, "message": "", "updated_at": now}
-            values |= {"attempt": number, "lease_id": lease.id, "spec": spec, "receipt": None}
-            db.execute(update(schema.jobs).where(schema.jobs.c.id == job.id).values(**values))
             self._tell(db, job.id, f"assigned to {lease.id} as attempt {number}")
         return self.job(job.id)
 
@@ -209,9 +126,14 @@ class Ledger:
 
     def lease_ids(self, batch_ids: Collection[str]) -> set[str]:
         """Name the leases on which these batches were worked on."""
-        jobs, tries = schema.jobs, schema.attempts
-        query = select(jobs.c.batch_id, tries.c.lease_id).join(jobs, jobs.c.id == tries.c.job_id).distinct()
-        return {str(row["lease_id"]) for row in self._read(query) if row["batch_id"] in batch_ids}
+        uses = schema.lease_batches
+        return {str(row["lease_id"]) for row in self._read(select(uses)) if row["batch_id"] in batch_ids}
+
+    def _note_use(self, db: Connection, batch_id: str, lease_id: str) -> None:
+        uses = schema.lease_batches
+        known = select(uses.c.lease_id).where(uses.c.batch_id == batch_id, uses.c.lease_id == lease_id)
+        if db.execute(known).first() is None:
+            db.execute(insert(uses).values(batch_id=batch_id, lease_id=lease_id))
 
     # -- leases --------------------------------------------------------------------------------------------------
 
@@ -283,68 +205,7 @@ class Ledger:
         with self._writing() as db:
             self._tell(db, subject, text)
 
-    # -- the file ------------------------------------------------------------------------------------------------
-
-    @property
-    def engine(self) -> Engine:
-        """The database itself, for tests that count or break its commits."""
-        return self._engine
-
-    def _has_tables(self) -> bool:
-        with self._translated():
-            return inspect(self._engine).has_table(schema.events.name)
-
-    def _refuse_another_shape(self) -> None:
-        """Say which version's ledger this is not, now, and not in the middle of work that costs money."""
-        with self._translated():
-            found = inspect(self._engine)
-            lacking = [
-                f"{table.name}.{column.name}"
-                for table in schema.metadata.sorted_tables
-                for column in table.columns
-                if column.name not in {each["name"] for each in found.get_columns(table.name)}
-            ]
-        if lacking:
-            raise LedgerError(
-                f"The ledger {self._path} is of another version of Framehaul: it lacks {', '.join(lacking)}.",
-                advice="See with that version whether anything still runs; then name a fresh folder: --state DIR.",
-            )
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._translated(), self._engine.connect() as db:
-            # Take the write lock before reading, so that a check and the write it guards are one step.
-            db.exec_driver_sql("BEGIN IMMEDIATE")
-            yield db
-            db.commit()
-
-    def _read(self, query: Any) -> list[Any]:
-        with self._translated(), self._engine.connect() as db:
-            return list(db.execute(query).mappings())
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """The one gate through which the database's errors leave as ours."""
-        try:
-            yield
-        except DatabaseError as exc:
-            raise LedgerError(
-                f"The ledger {self._path} cannot be used: {exc.orig}.",
-                advice="Is its disk full, or does another program hold it? Machines may still run: framehaul ps.",
-            ) from exc
-
-    def _tell(self, db: Connection, subject: str, text: str) -> None:
-        db.execute(insert(schema.events).values(at=self._clock.now(), subject=subject, text=text))
-
 
 def _move_text(old: str, new: str, reason: str, message: str) -> str:
     why = f" ({reason})" if reason and reason != "none" else ""
     return f"{old} -> {new}{why}" + (f": {message}" if message else "")
-
-
-def _set_pragmas(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are opened by hand, with BEGIN IMMEDIATE
-    cursor = connection.cursor()
-    for pragma in (f"busy_timeout={_BUSY_TIMEOUT_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

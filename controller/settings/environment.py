@@ -19,6 +19,10 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from controller.errors import ConfigError
 from controller.settings.files import place_of_no_text
+from controller.settings.stores import endpoint_of
+from controller.settings.wording import shown
+from framehaul.contract.uris import parse_uri
+from framehaul.errors import BadUri
 
 ENV_FILE = Path(".env")
 SECRET_NAMES = frozenset(
@@ -29,11 +33,13 @@ _OTHER_NAMES = frozenset(
     {"B2_ENDPOINT", "B2_BUCKET", "HF_HOME", "HF_HUB_CACHE", "AUTO_UPLOAD_B2", "UPLOAD_RESULT_JSON"}
     | {"TORCH_COMPILE_DISABLE", "FAST_COMPILE", "AUTO_TUNE_BATCH", "FFMPEG_BIN", "FFPROBE_BIN"}
 )
+_ENDPOINTS = ("b2_endpoint", "aws_endpoint_url", "aws_endpoint_url_s3")
+_YES, _NO = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Secrets(BaseModel):
-    """Accounts, by what they open. Secrets print as ***."""
+    """Accounts, by what they open, and what belongs to one: where it answers, which bucket. Secrets print as ***."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,6 +51,11 @@ class Secrets(BaseModel):
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_session_token: SecretStr | None = None
+    aws_endpoint_url: str | None = None
+    aws_endpoint_url_s3: str | None = None
+    aws_region: str | None = None
+    aws_default_region: str | None = None
+    auto_upload_b2: bool = False
     hf_token: SecretStr | None = None
     webhook_url: SecretStr | None = None
 
@@ -53,7 +64,10 @@ class Secrets(BaseModel):
         """Read and judge the names; ConfigError names the one that is wrong, and never its value."""
         found = {name: _judged(name, environment.get(name.upper(), "")) for name in cls.model_fields}
         found["hf_token"] = found["hf_token"] or _judged("huggingface_token", environment.get("HUGGINGFACE_TOKEN", ""))
-        return cls.model_validate(found)
+        for name in _ENDPOINTS:
+            found[name] = _endpoint(name, found[name])
+        _judge_bucket(found["b2_bucket"])
+        return cls.model_validate({**found, "auto_upload_b2": _switch("AUTO_UPLOAD_B2", found["auto_upload_b2"])})
 
 
 def environment_with_env_file(
@@ -115,3 +129,27 @@ def _judged(name: str, value: str) -> str | None:
             advice="Name the object's place with --to.",
         )
     return value
+
+
+def _endpoint(name: str, value: str | None) -> str | None:
+    try:
+        return None if value is None else endpoint_of(value)
+    except ValueError as exc:
+        raise ConfigError(f"{name.upper()}: {exc}.") from exc
+
+
+def _judge_bucket(name: str | None) -> None:
+    """Refuse what no bucket can be called, such as an address; the value is not repeated."""
+    try:
+        plain = name is None or not parse_uri(f"b2://{name}").key
+    except BadUri:
+        plain = False
+    if not plain:
+        raise ConfigError("B2_BUCKET is no bucket's name.", advice="Give the name alone, such as clips.")
+
+
+def _switch(name: str, value: str | None) -> bool:
+    word = (value or "no").lower()
+    if word not in _YES | _NO:
+        raise ConfigError(f"{name}: give yes or no, not {shown(word)}.")
+    return word in _YES

@@ -15,6 +15,7 @@ from controller.settings.environment import SECRET_NAMES
 from controller.settings.files import Document
 from controller.settings.model import Settings
 from controller.settings.presets import NOT_IN_PRESETS
+from controller.settings.stores import BUCKET_SCHEMES, StoreOptions, is_secret_option
 from controller.settings.wording import wrong_value
 from framehaul.errors import BadParams
 from framehaul.pipelines.catalogue import load_pipeline, pipeline_names
@@ -80,6 +81,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _mistakes(document: Document) -> Iterator[Mistake]:
     yield from _of_bundle(document.values, (), Settings.model_fields)
     yield from _of_providers(document.values.get("providers"))
+    yield from _of_stores(document.values.get("stores"))
     presets = document.values.get("presets")
     for name, bundle in presets.items() if isinstance(presets, Mapping) else ():
         if isinstance(bundle, Mapping):
@@ -112,15 +114,31 @@ def _of_providers(providers: Any) -> Iterator[Mistake]:
         if name not in names:
             yield Mistake(("providers", name), f"there is no provider {name!r} ({nearest(name, names)})", at_key=True)
         elif model := options_model(name):
-            yield from _of_options(model, name, options)
+            yield from _of_options(model, ("providers", name), options)
 
 
-def _of_options(model: type[BaseModel], name: str, options: Mapping[Any, Any]) -> Iterator[Mistake]:
+def _of_stores(stores: Any) -> Iterator[Mistake]:
+    """Judge where buckets' stores answer; what opens them never stands in settings."""
+    for name, options in stores.items() if isinstance(stores, Mapping) else ():
+        if not isinstance(name, str) or not isinstance(options, Mapping):
+            continue  # told already
+        if name not in BUCKET_SCHEMES:
+            known = nearest(name, BUCKET_SCHEMES)
+            yield Mistake(("stores", name), f"there is no store {name!r} to set up ({known})", at_key=True)
+            continue
+        secret = [str(key) for key in options if is_secret_option(str(key))]
+        yield from (Mistake(("stores", name, key), _is_secret(key), at_key=True) for key in secret)
+        rest = {key: value for key, value in options.items() if str(key) not in secret}
+        yield from _of_options(StoreOptions, ("stores", name), rest)
+
+
+def _of_options(model: type[BaseModel], above: Steps, options: Mapping[Any, Any]) -> Iterator[Mistake]:
+    name = above[-1]
     try:
         model.model_validate(dict(options))
     except ValidationError as exc:
         for error in exc.errors():
-            path: Steps = ("providers", name, *error["loc"])
+            path: Steps = (*above, *error["loc"])
             if error["type"] == "extra_forbidden":
                 known = nearest(str(error["loc"][-1]), model.model_fields)
                 yield Mistake(path, f"{name} has no option {str(error['loc'][-1])!r} ({known})", at_key=True)
@@ -130,10 +148,14 @@ def _of_options(model: type[BaseModel], name: str, options: Mapping[Any, Any]) -
 
 def _no_such(key: str, known: Iterable[str], above: Steps) -> str:
     if key.upper() in SECRET_NAMES:
-        return f"{key} is a secret: put it into .env or the environment, never into settings"
+        return _is_secret(key)
     if above and key in NOT_IN_PRESETS:
         return f"a preset cannot hold {key}"
     return f"there is no setting {key!r} ({nearest(key, known)})"
+
+
+def _is_secret(key: str) -> str:
+    return f"{key} is a secret: put it into .env or the environment, never into settings"
 
 
 def _what(mistake: Mistake, document: Document) -> str:

@@ -14,7 +14,7 @@ from controller.settings.presets import Pile, Tell
 from controller.settings.remote import Fetch, fetch_config, judged_remote
 from framehaul.errors import FramehaulError
 
-_CLOUDS = ("provider", "providers")
+_CLOUDS = ("provider", "providers", "stores")
 
 
 def _nobody(text: str) -> None:
@@ -39,7 +39,7 @@ def load_settings(
 
 
 def load_clouds(config: Path | None) -> Settings:
-    """Read only which clouds there are, from the local file alone; whatever else stands in it may be wrong."""
+    """Read only which clouds and stores there are, from the local file alone; all else in it may be wrong."""
     local = read_config(config)
     clouds = Document(local.name, {key: local.values[key] for key in _CLOUDS if key in local.values}, local.tree)
     judge(clouds)

@@ -33,9 +33,11 @@ class Settings(BaseModel):
     exclude: tuple[str, ...] = Field((), description="Leave out what fits one of these patterns.")
     newer_than: str | None = Field(None, description="A date, an age such as 7d, or @FILE for a file's own date.")
     max_files: Count | None = Field(None, ge=1, description="At most so many inputs are worked on.")
-    to: str = Field("framehaul-out", description="The folder that results go to.")
+    probe_files: Count = Field(1000, ge=0, description="So many inputs at most are looked into before anything runs.")
+    to: str = Field("framehaul-out", description="The folder or bucket address that results go to.")
     provider: str = Field("local", description="The cloud that is rented from.")
     providers: dict[str, dict[str, Json]] = Field(default_factory=dict, description="Each cloud's own options.")
+    stores: dict[str, dict[str, Json]] = Field(default_factory=dict, description="Where buckets' stores answer.")
     pipeline: str = Field("enhance", description="What is done.")
     params: dict[str, Json] = Field(default_factory=dict, description="The pipeline's parameters.")
     preset: str | None = Field(None, description="A bundle of settings by its name.")
@@ -45,6 +47,7 @@ class Settings(BaseModel):
     lease_hours: Hours = Field(24.0, gt=0, le=720, description="A machine is destroyed after this long, come what may.")
     preview: bool = Field(False, description="Put a before/after picture beside each result.")
     redo: bool = Field(False, description="Do again what is already done.")
+    refresh_remote_index: bool = Field(False, description="List what is done anew, however fresh the last listing is.")
     config_url: str | None = Field(None, description="The address of settings that go before this file.")
     allow_stale_config: bool = Field(False, description="Go on without config_url when it cannot be had.")
 
@@ -70,6 +73,10 @@ class Settings(BaseModel):
         if not all(pattern.strip("/") for pattern in value):
             raise ValueError("an empty pattern fits nothing; take it out")
         return value
+
+    def with_default(self, **values: Any) -> Settings:
+        """Give the settings with another default where nobody said anything; `model_fields_set` stays as it is."""
+        return Settings.model_construct(_fields_set=self.model_fields_set, **{**dict(self), **values})
 
     def batch_options(self) -> dict[str, Any]:
         """Give what the engine needs to remember of these settings."""

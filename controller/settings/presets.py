@@ -15,7 +15,7 @@ from framehaul.pipelines.catalogue import load_pipeline
 Tell = Callable[[str], None]
 
 # What a preset cannot hold: other presets, where settings come from, and what belongs to an account.
-NOT_IN_PRESETS = frozenset({"preset", "presets", "config_url", "allow_stale_config", "providers"})
+NOT_IN_PRESETS = frozenset({"preset", "presets", "config_url", "allow_stale_config", "providers", "stores"})
 _DEFAULT_PIPELINE: str = Settings.model_fields["pipeline"].default
 
 

@@ -73,7 +73,9 @@ def complain(text: str) -> None:
 
 def print_json(document: object, *, indent: int | None = 2) -> None:
     """Print for a machine, in ASCII: no console can fail at it, and no name in it can twist a terminal."""
-    put(json.dumps(document, indent=indent))
+    for piece in json.JSONEncoder(indent=indent).iterencode(document):  # in pieces: a plan may hold a million jobs
+        sys.stdout.write(piece)
+    put("")
 
 
 def _nearest(exc: UnicodeError) -> tuple[str, int]:

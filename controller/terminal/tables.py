@@ -7,30 +7,40 @@ from typing import Any
 
 from rich.console import Console
 
+from controller.jobsheet import PlannedJob
 from controller.ledger import Job, Lease, Ledger
-from controller.planned import Plan, PlannedJob
+from controller.planned import Plan
 from controller.terminal.rows import show_rows
 from controller.terminal.words import counted, dollars_words, plain, size_words, time_words, why_words
+from framehaul.contract.spec import MANIFEST_SLOT
 from framehaul.contract.states import JobState
 from framehaul.contract.uris import Uri, parse_uri
+
+_FEW_DOWNLOADS = 5
+# Of long lists a person is shown the beginning; --json tells all.
+MOST_SHOWN = 200
 
 
 def show_plan(console: Console, plan: Plan) -> None:
     """Print what would be done, and what is set aside and why."""
     if plan.jobs:
         headers = ("input", "video", "frames", "size", "becomes")
-        rows = [[plain(job.source.folder + job.source.name), *_plan_cells(job)] for job in plan.jobs]
-        show_rows(console, headers, rows)
-    for job in plan.jobs:
-        for note in job.notes:
-            say(console, f"{job.source.name}: {note}")
+        shown = plan.jobs[:MOST_SHOWN]
+        show_rows(console, headers, [[plain(job.source.folder + job.source.name), *_plan_cells(job)] for job in shown])
+        _say_more(console, "job", plan.jobs)
+        for job in shown:
+            for note in job.notes:
+                say(console, f"{job.source.name}: {note}")
     show_refusals(console, plan)
     for sentence in plan.set_aside.sentences():
         say(console, sentence)
-    for source, running in plan.under_way:
+    for source, running in plan.under_way[:MOST_SHOWN]:
         say(console, f"Under way already: {source.name} is job {running.id}")
+    _say_more(console, "job", plan.under_way)
     if plan.done:
         say(console, f"Done before: {counted(len(plan.done), 'input')}, by the markers in {place(plan.target)}")
+    for remark in plan.remarks:
+        say(console, remark)
     if not plan.jobs:
         return
     telling = {key: value for key, value in plan.params.items() if value not in (None, False, "auto")}
@@ -44,8 +54,14 @@ def show_plan(console: Console, plan: Plan) -> None:
 
 def show_refusals(console: Console, plan: Plan) -> None:
     """Print what cannot be worked on, and why."""
-    for refusal in plan.refused:
+    for refusal in plan.refused[:MOST_SHOWN]:
         say(console, f"Refused: {place(parse_uri(refusal.uri))}: {refusal.why}")
+    _say_more(console, "refused input", plan.refused)
+
+
+def _say_more(console: Console, noun: str, rows: Sequence[Any]) -> None:
+    if len(rows) > MOST_SHOWN:
+        say(console, f"... and {counted(len(rows) - MOST_SHOWN, f'more {noun}')}: all of them with --json")
 
 
 def show_running(console: Console, ledger: Ledger, now: float, *, everything: bool, strays: Sequence[str] = ()) -> None:
@@ -76,6 +92,8 @@ def show_report(console: Console, results: dict[str, Any], results_at: str, *, o
     for job in jobs:
         for note in _notes(job):
             say(console, f"{_input_name(job)}: {note}")
+    for sentence in _downloads(jobs):
+        say(console, sentence)
     verified = sum(job["state"] == JobState.PUBLISHED for job in jobs)
     say(console, f"{verified} of {counted(len(jobs), 'result')} verified against the store; cost {_cost(results)}.")
     say(console, f"Report: {results_at}")
@@ -148,6 +166,22 @@ def _notes(job: dict[str, Any]) -> list[str]:
     if isinstance(left, list) and left:
         notes.append(f"left behind: {', '.join(map(str, left))}")
     return notes
+
+
+def _downloads(jobs: Sequence[dict[str, Any]]) -> list[str]:
+    """Name the addresses that results can be fetched by, where they are few; else say where to find them."""
+    found = [
+        output
+        for job in jobs
+        for output in job["outputs"]
+        if output["slot"] != MANIFEST_SLOT and "download_url" in output
+    ]
+    if len(found) > _FEW_DOWNLOADS:
+        return [f"Addresses to fetch the results by, good until {found[0]['download_url_expires_at']}: with --json."]
+    return [
+        f"Fetch {output['name']} until {output['download_url_expires_at']}: {output['download_url']}"
+        for output in found
+    ]
 
 
 def _input_name(job: dict[str, Any]) -> str:

@@ -97,6 +97,8 @@ _ATTEMPT_WHY = {
     AttemptReason.WAITING_FOR_GRANTS: "waiting for permission to read and write",
     AttemptReason.WAITING_FOR_INPUT: "waiting for its input",
     AttemptReason.WAITING_FOR_PICKUP: "waiting to be fetched",
+    AttemptReason.WAITING_FOR_ROOM: "waiting for room on the machine's disk",
+    AttemptReason.STORE_UNAVAILABLE: "the store does not answer, and is asked again",
     AttemptReason.LEASE_ENDED: "the machine's time was up",
     AttemptReason.ASKED_TO_STOP: "stopped when asked",
 }

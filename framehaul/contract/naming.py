@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from functools import lru_cache
 from typing import Any
 
 from framehaul.contract.wire import canonical_json
@@ -26,7 +26,7 @@ def check_file_name(name: str) -> str:
     """Refuse a name that could leave its folder or confuse a terminal; give it back unchanged otherwise."""
     if name in {"", ".", ".."} or "/" in name or "\\" in name:
         raise ValueError(f"not a plain file name: {name!r}")
-    kinds = {unicodedata.category(char) for char in name}
+    kinds = set() if name.isprintable() else {unicodedata.category(char) for char in name}
     if "Cs" in kinds:  # how Python carries bytes of a name that it could not decode
         raise ValueError(f"the file name {name!r} is not UTF-8 (or this locale is not); rename it")
     if "Cc" in kinds:
@@ -36,6 +36,7 @@ def check_file_name(name: str) -> str:
     return name
 
 
+@lru_cache(16)  # of a batch every job asks for the same
 def timestamp(epoch: float) -> str:
     """Write an hour as it stands in output names: YYYYmmdd_HHMMSS, UTC."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y%m%d_%H%M%S")
@@ -49,7 +50,13 @@ def output_name(original: str, word: str, created_at: float, suffix: str, *, num
     ending = _cut(_plain(suffix), _MAX_SUFFIX_BYTES)
     tail = f"_{word}_{timestamp(created_at)}" + (f"_{number}" if number > 1 else "") + ending
     room = MAX_NAME_BYTES - len(tail.encode()) - len(".manifest.json")
-    return _cut(_plain(PurePosixPath(original).stem), room) + tail
+    return _cut(_plain(stem_and_suffix(original)[0]), room) + tail
+
+
+def stem_and_suffix(name: str) -> tuple[str, str]:
+    """Cut a plain file name before its last dot, as pathlib does: `.mp4` and `clip.` have no suffix."""
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix) if stem and suffix else (name, "")
 
 
 def manifest_name(first_output: str) -> str:
@@ -90,8 +97,12 @@ def etag_of(fingerprint: str) -> str:
 
 
 def _plain(text: str) -> str:
+    if text.isprintable() and "/" not in text and "\\" not in text:
+        return text
     return "".join("_" if char in "/\\" or unicodedata.category(char) in {"Cc", "Cs"} else char for char in text)
 
 
 def _cut(text: str, most_bytes: int) -> str:
+    if len(text) <= most_bytes and text.isascii():
+        return text
     return text.encode()[:most_bytes].decode(errors="ignore")

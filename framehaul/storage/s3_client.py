@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import botocore.session
 from botocore.config import Config
 from botocore.configprovider import ConstantProvider
+from botocore.handlers import BUILTIN_HANDLERS
 from botocore.loaders import Loader, create_loader
 
 from framehaul.clock import Clock
@@ -168,4 +169,13 @@ def _listen(client: S3Client, hours: StoreHours) -> None:
     client.meta.events.register("response-received.s3", received)
     client.meta.events.register("before-sign.s3", hours.stamp)
     client.meta.events.register_first("choose-signer.s3", hours.choose)
-    client.meta.events.register("before-parse.s3.ListObjectsV2", read_page)
+    _put_first(client, "before-parse.s3.*", read_page)
+
+
+def _put_first(client: S3Client, event: str, handler: Callable[..., Any]) -> None:
+    """Let a handler see an answer before botocore's own do: one of them reads the whole page to look for an error."""
+    theirs = [entry[1] for entry in BUILTIN_HANDLERS if entry[0] == event]
+    for other in theirs:
+        client.meta.events.unregister(event, other)
+    for each in (handler, *theirs):
+        client.meta.events.register(event, each)

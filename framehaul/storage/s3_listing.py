@@ -6,11 +6,11 @@ botocore reads a page's XML by the service's model, which for a million keys tak
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
 from framehaul.contract.uris import Uri
 from framehaul.errors import StoreError, StoreUnavailable
@@ -21,47 +21,62 @@ if TYPE_CHECKING:
 
 _PAGE = "framehaul_page"
 _NOTHING = b"<ListBucketResult/>"
+_QUOTE = '"'
 
 
 def fingerprint_of(etag: str) -> str:
     """Name a content by the store's entity tag: `s3:etag:<without quotes>`."""
-    return f"s3:etag:{etag.removeprefix('W/').strip(chr(34))}"
+    return f"s3:etag:{etag.removeprefix('W/').strip(_QUOTE)}"
 
 
 class _Page:
-    """What one reply to ListObjectsV2 says; names come decoded."""
+    """One reply to ListObjectsV2. Its objects are cut out of the text as they are asked for: a tree of a thousand of
+    them costs more to make and to forget than to read. Tags have no attributes here, and no prefix.
+    """
 
     def __init__(self, body: bytes) -> None:
-        root = ElementTree.fromstring(body)  # noqa: S314 - by expat, which bounds what entities grow to; botocore does too
-        self._space = root.tag[: root.tag.index("}") + 1] if root.tag.startswith("{") else ""
-        self._quoted = root.findtext(f"{self._space}EncodingType") == "url"
-        self._root = root
-        self.more = root.findtext(f"{self._space}IsTruncated") == "true"
-        self.token = root.findtext(f"{self._space}NextContinuationToken")
+        self._text = body.decode()
+        self.more = _word(self._text, "<IsTruncated>") == "true"
+        self.token = _word(self._text, "<NextContinuationToken>")
 
     def objects(self, scheme: str, bucket: str) -> Iterator[Entry]:
         """Give what lies there; the empty objects ending in a slash that stand for folders are left out."""
-        key_tag, size_tag = f"{self._space}Key", f"{self._space}Size"
-        etag_tag, date_tag = f"{self._space}ETag", f"{self._space}LastModified"
-        for item in self._root.iterfind(f"{self._space}Contents"):
-            key = item.findtext(key_tag) or ""
-            if self._quoted:
+        is_quoted = _word(self._text, "<EncodingType>") == "url"
+        for item in self._items():
+            key = _word(item, "<Key>")
+            if is_quoted:
                 key = unquote_plus(key) if "%" in key or "+" in key else key
-            size = int(item.findtext(size_tag) or 0)
-            if size == 0 and key.endswith("/"):
-                continue
-            fingerprint = fingerprint_of(item.findtext(etag_tag) or "")
-            yield Entry(Uri(scheme, bucket, key), size, fingerprint, _epoch(item.findtext(date_tag)))
+            size = int(_word(item, "<Size>"))
+            if size or not key.endswith("/"):
+                etag, modified = fingerprint_of(_word(item, "<ETag>")), _epoch(_word(item, "<LastModified>"))
+                yield Entry(Uri(scheme, bucket, key), size, etag, modified)
+
+    def _items(self) -> Iterator[str]:
+        at = self._text.find("<Contents>")
+        while at >= 0:
+            end = self._text.find("</Contents>", at)
+            yield self._text[at:end]
+            at = self._text.find("<Contents>", end)
 
 
-def read_page(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
+def _word(text: str, tag: str) -> str:
+    """Give what stands behind the first such tag, "" where there is none."""
+    found = text.partition(tag)[2].partition("<")[0]
+    return html.unescape(found) if "&" in found else found
+
+
+def read_page(
+    operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object
+) -> None:
     """Read a page before botocore does, and leave it an empty one (botocore's event `before-parse`)."""
-    if response_dict["status_code"] != 200:
+    if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
         return
-    try:
-        customized_response_dict[_PAGE] = _Page(response_dict["body"])
-    except ElementTree.ParseError as exc:
-        raise StoreUnavailable("A page of a listing came in pieces.") from exc
+    body = response_dict["body"]
+    if b"<ListBucketResult" not in body[:1024]:  # an error, which comes with 200 too, or no S3
+        return
+    if not body.rstrip().endswith(b"</ListBucketResult>"):
+        raise StoreUnavailable("A page of a listing came only in part.")
+    customized_response_dict[_PAGE] = _Page(body)
     response_dict["body"] = _NOTHING
 
 
@@ -93,6 +108,8 @@ def _below(bucket: Bucket, prefix: Uri) -> Iterator[Entry]:
 
 def _page(bucket: Bucket, uri: Uri, **params: Any) -> _Page:
     reply = bucket.call("list_objects_v2", uri, Prefix=uri.key, EncodingType="url", **params)
+    if _PAGE not in reply:
+        raise StoreError(f"{bucket.site.place} does not answer as S3 does.", advice="Check the endpoint.")
     page: _Page = reply[_PAGE]
     return page
 
@@ -122,7 +139,7 @@ def _lies_at(key: str, prefix: Uri) -> bool:
     return prefix.is_folder or key == prefix.key or key.startswith(f"{prefix.key}/")
 
 
-def _epoch(text: str | None) -> float | None:
+def _epoch(text: str) -> float | None:
     """Read `2026-01-02T03:04:05.678Z` as whole seconds, which is all that a reply to HEAD tells of the same object."""
     if not text:
         return None

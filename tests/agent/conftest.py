@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import pytest
@@ -20,7 +20,9 @@ from framehaul.contract.jobdir import JobDir
 from framehaul.contract.status import JobView
 from tests.agent.caller import Caller
 from tests.agent.patience import eventually
+from tests.agent.vault import Vault
 from tests.emulators.clock import ClockServer
+from tests.rclone import Rclone
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class OpenAgent(Protocol):
     """Start an agent on the test's home folder."""
 
     def __call__(
-        self, *, allow_file_grants: bool = False, transport: httpx.AsyncBaseTransport | None = None
+        self, *, allow_file_grants: bool = False, transport: httpx.BaseTransport | None = None, **told: Any
     ) -> AbstractAsyncContextManager[Inside]:
-        """Give the agent for the length of a block."""
+        """Give the agent for the length of a block; `told` are more of `Setup`'s words."""
 
 
 @pytest.fixture
@@ -78,16 +80,31 @@ def worker_clock() -> Iterator[ClockServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rclone]:
+    """A real S3 server, one for all tests."""
+    with Rclone(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def vault(s3_server: Rclone, clock: ManualClock) -> Iterator[Vault]:
+    """A bucket of the test's own, behind the proxy."""
+    opened = Vault(s3_server, f"results-{len(list(s3_server.folder.iterdir()))}", clock)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def open_agent(tmp_path: Path, clock: ManualClock, worker_clock: ClockServer) -> OpenAgent:
     """Let a test start, end and start again an agent on one home."""
 
     @asynccontextmanager
     async def opened(
-        *, allow_file_grants: bool = False, transport: httpx.AsyncBaseTransport | None = None
+        *, allow_file_grants: bool = False, transport: httpx.BaseTransport | None = None, **told: Any
     ) -> AsyncIterator[Inside]:
         home = tmp_path / "home"
-        setup = Setup(home, clock, allow_file_grants, transport)
+        setup = Setup(home, clock, allow_file_grants, transport, **told)
         agent = Agent(setup, {**os.environ, CLOCK_URL: worker_clock.url})
         async with agent.running():
             app = httpx.ASGITransport(create_app(agent, None))

@@ -124,7 +124,7 @@ class ServedAgent:
 
     async def ended(self) -> int:
         """Wait until the program has ended, and give its exit code."""
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, 120)
 
     def terminate(self) -> None:
         """Send SIGTERM."""

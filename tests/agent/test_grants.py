@@ -6,17 +6,12 @@ import stat
 
 import pytest
 
-from framehaul.contract.grants import FileIn, FileOut, GrantSet, MultipartPut, OutputGrant, RelayOut
+from framehaul.contract.grants import FileIn, FileOut, GrantSet, OutputGrant, RelayOut
 from tests.agent.caller import assert_refused
 from tests.agent.conftest import Inside, OpenAgent
 from tests.agent.letters import MOVIE, grants, order, reading
 
 _SIGNED = "https://store.example/clip.mp4?X-Amz-Signature=5ec2e7"
-
-
-def _multipart() -> MultipartPut:
-    words = {"upload_id": "u", "part_urls": [_SIGNED], "first_part_bytes": 1, "expires_at": 2e9, "uri": "b2://b/k"}
-    return MultipartPut.model_validate(words | dict.fromkeys(["complete_url", "abort_url", "read_back_url"], _SIGNED))
 
 
 async def test_grants_are_kept_for_a_restart_and_for_us_alone(inside: Inside) -> None:
@@ -66,14 +61,14 @@ async def test_grants_name_exactly_the_slots(inside: Inside, outputs: dict[str, 
     assert_refused(await inside.caller.put_grants(grants(order(), outputs=outputs)), 422, "slots-differ")
 
 
-@pytest.mark.parametrize("kind", [FileIn(path="/etc/passwd"), None, FileOut(path="/tmp/x")], ids=lambda kind: str(kind))
-async def test_unserved_kinds_are_refused(inside: Inside, kind: FileIn | FileOut | None) -> None:
-    """An agent that was not told to touch its own disk, or cannot upload yet, says so before any work."""
+@pytest.mark.parametrize("kind", [FileIn(path="/etc/passwd"), FileOut(path="/tmp/x")], ids=lambda kind: str(kind))
+async def test_unserved_kinds_are_refused(inside: Inside, kind: FileIn | FileOut) -> None:
+    """An agent that was not told to touch its own disk says so before any work."""
     await inside.caller.put_job(order())
     if isinstance(kind, FileIn):
         sent = grants(order(), source=kind)
     else:
-        sent = grants(order(), outputs={"result": kind or _multipart(), "manifest": RelayOut()})
+        sent = grants(order(), outputs={"result": kind, "manifest": RelayOut()})
 
     assert_refused(await inside.caller.put_grants(sent), 422, "grant-not-served")
 

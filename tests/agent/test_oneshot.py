@@ -153,7 +153,7 @@ async def test_interrupted_job_starts_again(
 
     first.send_signal(number)
 
-    told = first.communicate()[1]
+    told = first.communicate(timeout=120)[1]
     assert (first.returncode, told) == (130, "Interrupted; the same command starts this video again.\n")
     assert list(output.rglob("*.part")) == []
     assert (run_agent(*words)).returncode == 0
@@ -173,7 +173,7 @@ async def test_same_command_twice_at_once(clip: Path, tmp_path: Path, worker_clo
     assert (second.returncode, second.stderr) == (2, "The same command is already running; wait for it.\n")
     assert first.poll() is None
     first.send_signal(signal.SIGINT)
-    first.communicate()
+    first.communicate(timeout=120)
 
 
 def test_values_are_read_as_json_where_they_are(clip: Path, tmp_path: Path) -> None:

@@ -34,9 +34,16 @@ def served(home: Home) -> Iterator[ServedAgent]:
         yield agent
 
 
-async def test_health_needs_no_token(served: ServedAgent) -> None:
+@pytest.fixture(scope="module")
+def idle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedAgent]:
+    """A running program for all who only ask: it has no job, and none of them gives it one."""
+    with ServedAgent(Home(tmp_path_factory.mktemp("idle") / "home", LeaseSecret.new())) as agent:
+        yield agent
+
+
+async def test_health_needs_no_token(idle: ServedAgent) -> None:
     """Whoever asks may know that an agent is there, and that it is ready."""
-    async with served.client(token="") as client:
+    async with idle.client(token="") as client:
         reply = await client.get("/health")
 
     assert reply.status_code == 200
@@ -46,22 +53,22 @@ async def test_health_needs_no_token(served: ServedAgent) -> None:
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "é"])
 @pytest.mark.parametrize("address", ["/jobs", "/info", "/no-such-route", "/health/"])
-async def test_everything_else_needs_the_token(served: ServedAgent, token: str, address: str) -> None:
+async def test_everything_else_needs_the_token(idle: ServedAgent, token: str, address: str) -> None:
     """Without the lease's token not even the list of routes can be learnt."""
-    async with served.client(token="") as client:
+    async with idle.client(token="") as client:
         headers = [(b"Authorization", f"Bearer {token}".encode("latin-1"))] if token else []
         assert_refused(await client.get(address, headers=headers), 401, "bad-token")
 
 
-async def test_token_of_the_lease_opens(served: ServedAgent) -> None:
+async def test_token_of_the_lease_opens(idle: ServedAgent) -> None:
     """The controller, which derives the token from the same secret, comes in."""
-    async with served.client() as client:
+    async with idle.client() as client:
         assert (await client.get("/jobs")).json() == {"jobs": []}
 
 
-async def test_speaks_no_plain_http(served: ServedAgent) -> None:
+async def test_speaks_no_plain_http(idle: ServedAgent) -> None:
     """A request that is not encrypted gets no answer at all."""
-    async with served.client(scheme="http") as client:
+    async with idle.client(scheme="http") as client:
         with pytest.raises(httpx.TransportError):
             await client.get("/health")
 

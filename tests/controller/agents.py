@@ -12,12 +12,12 @@ import httpx
 from controller.channel import AgentChannel
 from framehaul.clock import Clock
 from framehaul.contract import routes
-from framehaul.contract.grants import GrantSet
+from framehaul.contract.grants import GrantSet, HttpGet, MultipartPut
 from framehaul.contract.lease_secret import LeaseSecret
 from framehaul.contract.manifest import Manifest, ManifestOutput
 from framehaul.contract.problem import problem_type
 from framehaul.contract.receipt import ChunkHasher, OutputReceipt, Receipt
-from framehaul.contract.spec import MANIFEST_SLOT, JobSpec
+from framehaul.contract.spec import MANIFEST_SLOT, RECEIPT_SLOT, JobSpec
 from framehaul.contract.states import AttemptReason, AttemptState
 from framehaul.contract.status import (
     Health,
@@ -31,6 +31,8 @@ from framehaul.contract.status import (
     SlotProgress,
 )
 from framehaul.contract.wire import Wire
+from framehaul.errors import AccessDenied, StoreUnavailable
+from tests.controller.buckets import BucketStores, fingerprint_of
 
 Address = tuple[str, int]
 _S, _R = AttemptState, AttemptReason
@@ -52,9 +54,12 @@ class Work:
 class Order:
     """One job on one agent; what it is at an hour follows from what came in before."""
 
-    def __init__(self, spec: JobSpec, work: Work) -> None:
+    def __init__(self, spec: JobSpec, work: Work, stores: BucketStores | None = None) -> None:
         self.spec = spec
         self.work = work
+        # Whom it reaches by its grants, and why it waits where they did not help.
+        self.stores = stores
+        self.waits = _R.NONE
         self.grants: GrantSet | None = None
         self.came = b""
         self.began_at: float | None = None
@@ -75,20 +80,59 @@ class Order:
         if self.end is not None:
             return self.end
         if self.receipt is not None:
-            return (_S.DELIVERING, _R.WAITING_FOR_PICKUP, "")
+            return (_S.DELIVERING, self.waits if self.puts() else _R.WAITING_FOR_PICKUP, "")
         if self.began_at is not None:
             return (_S.RUNNING, _R.NONE, "")
         if self.grants is None:
             return (_S.FETCHING, _R.WAITING_FOR_GRANTS, "")
-        return (_S.QUEUED, _R.NONE, "") if self.complete else (_S.FETCHING, _R.WAITING_FOR_INPUT, "")
+        if not self.complete:
+            return (_S.FETCHING, self.waits if self.gets() else _R.WAITING_FOR_INPUT, "")
+        return (_S.QUEUED, _R.NONE, "")
+
+    def gets(self) -> HttpGet | None:
+        """Give the grant to read the input from a store."""
+        grant = self.grants.inputs["source"] if self.grants else None
+        return grant if isinstance(grant, HttpGet) else None
+
+    def puts(self) -> dict[str, MultipartPut]:
+        """Give the grants to write to a store, in the order in which they are used."""
+        outputs = self.grants.outputs if self.grants else {}
+        last = {MANIFEST_SLOT: 1, RECEIPT_SLOT: 2}
+        slots = sorted(outputs, key=lambda slot: (last.get(slot, 0), slot))
+        return {slot: grant for slot in slots if isinstance(grant := outputs[slot], MultipartPut)}
 
     def move_on(self, now: float, *, free: bool) -> None:
-        """Begin when the machine is free; end when the work is done."""
+        """Fetch, begin when the machine is free, end when the work is done, deliver."""
+        if self.end is None and not self.complete and (get := self.gets()):
+            self._with_grants(lambda stores: self._fetch(stores, get))
         ready = self.grants is not None and self.complete and self.end is None
         if ready and self.began_at is None and free:
             self.began_at = now
         if self.end is None and self.began_at is not None and now >= self.began_at + self.work.seconds:
             self._finish(now)
+        if self.end is None and self.receipt is not None and self.puts():
+            self._with_grants(self._deliver)
+
+    def _with_grants(self, step: Callable[[BucketStores], None]) -> None:
+        assert self.stores is not None
+        try:
+            step(self.stores)
+            self.waits = _R.NONE
+        except AccessDenied:
+            self.waits = _R.GRANTS_EXPIRED
+        except StoreUnavailable:
+            self.waits = _R.STORE_UNAVAILABLE
+
+    def _fetch(self, stores: BucketStores, grant: HttpGet) -> None:
+        self.came = stores.agent_gets(grant)
+        if fingerprint_of(self.came) != self.spec.inputs[0].fingerprint:
+            self.end = (_S.FAILED, _R.INPUT_MISMATCH, "It was replaced since it was planned.")
+
+    def _deliver(self, stores: BucketStores) -> None:
+        assert self.receipt is not None
+        for slot, grant in self.puts().items():
+            stores.agent_puts(grant, self.receipt.canonical() if slot == RECEIPT_SLOT else self.outputs[slot])
+        self.end = (_S.DELIVERED, _R.NONE, "")
 
     def _finish(self, now: float) -> None:
         if self.work.fails is not None:
@@ -154,6 +198,7 @@ class AgentDouble:
         self.orders: dict[str, Order] = {}
         self.heartbeats: list[float] = []
         self.requests: list[str] = []
+        self.stores: BucketStores | None = None
         self._token = secret.token
         self._clock = clock
         self._work = work
@@ -227,7 +272,7 @@ class AgentDouble:
             return refusal(409, "job-differs")
         if self.draining:
             return refusal(503, "draining")
-        self.orders[spec.job_id] = Order(spec, self._work(spec))
+        self.orders[spec.job_id] = Order(spec, self._work(spec), self.stores)
         return told(self.orders[spec.job_id].view(self._clock.now()))
 
     def _delete(self, job_id: str, order: Order) -> httpx.Response:

@@ -31,6 +31,7 @@ from framehaul.contract.lease_secret import LeaseSecret
 from framehaul.contract.pipeline import Needs
 from framehaul.contract.spec import JobSpec
 from tests.controller.agents import AgentDouble, Agents, Work
+from tests.controller.buckets import BucketStores
 
 FAULTS = {
     *("offers_down", "rent_refused", "rent_request_lost", "rent_reply_lost", "never_boots", "exits_at_boot"),
@@ -77,6 +78,8 @@ class Cloud:
         # What is called, in order: ("rent", label), ("destroy", ref), …
         self.calls: list[tuple[str, str]] = []
         self.work: dict[str, Work | Callable[[JobSpec], Work]] = {}
+        # The buckets that its machines reach.
+        self.stores: BucketStores | None = None
         # Who wants to look at the world in the moment of a purchase.
         self.on_rent: Callable[[RentOrder], None] = lambda order: None
         self._clock = clock
@@ -183,6 +186,7 @@ class Cloud:
         now, number = self._clock.now(), len(self.machines) + 1
         boots_at = None if self._strikes("never_boots", name) else now + self.boot_s
         agent = AgentDouble(secret, self._clock, lambda spec: self._work_of(name, spec))
+        agent.stores = self.stores
         machine = Machine(f"i-{number}", label, name, (f"10.0.0.{number}", 8000), agent, now, boots_at)
         self.machines.append(machine)
         if self._strikes("exits_at_boot", name):

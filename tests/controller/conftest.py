@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from controller.desk import Desk
 from controller.ledger import Ledger
 from tests.controller.agents import Agents
+from tests.controller.buckets import BucketStores
 from tests.controller.clouds import Cloud
+from tests.controller.depots import Depot
 from tests.controller.desks import HOUR, open_desk
 from tests.controller.folders import Folder
 from tests.controller.hosts import Host
@@ -67,6 +70,14 @@ def site(tmp_path: Path, desk: Desk, cloud: Cloud, clock: Hours, agents: Agents)
     cloud.absence_pauses_s = ()
     cloud.boot_timeout_s = 10.0
     return Site(tmp_path, desk, cloud, clock, agents)
+
+
+@pytest.fixture
+def depot(site: Site) -> Depot:
+    """The same between buckets, far from the laptop."""
+    stores = BucketStores(site.clock)
+    site.cloud.stores, site.cloud.runs_here = stores, False
+    return Depot(site.inputs.parent, replace(site.desk, stores=stores), site.cloud, site.clock, site.agents)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from controller.desk import Desk
 from controller.planning import Plan, make_plan, write_batch
 from controller.settings import Settings
 from framehaul.contract.naming import done_marker
+from framehaul.storage.base import Stores
 from tests.controller.desks import HOUR
 
 
@@ -36,9 +37,9 @@ class Folder:
         chosen = tuple(str(path) for path in inputs or (self.inputs,))
         return Settings(**({"inputs": chosen, "to": str(self.outputs), "pipeline": "copy"} | more))
 
-    def plan(self, *inputs: str | Path, at: float = HOUR, **more: Any) -> Plan:
+    def plan(self, *inputs: str | Path, at: float = HOUR, stores: Stores | None = None, **more: Any) -> Plan:
         """Plan."""
-        return make_plan(self.settings(*inputs, **more), self.desk.ledger, self.desk.stores, at)
+        return make_plan(self.settings(*inputs, **more), self.desk.ledger, stores or self.desk.stores, at)
 
     def plan_videos(self, *inputs: str | Path, **more: Any) -> Plan:
         """Plan for the pipeline that takes videos alone."""

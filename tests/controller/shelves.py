@@ -21,10 +21,12 @@ class CountingShelf(LocalStore):
     def __init__(self) -> None:
         super().__init__()
         self.reads: list[tuple[int, int | None]] = []
+        self.opened: set[str] = set()
 
     def get(self, uri: Uri, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Note the span, and read it."""
         self.reads.append((start, end))
+        self.opened.add(uri.key)
         return super().get(uri, start, end)
 
 

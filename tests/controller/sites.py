@@ -31,9 +31,12 @@ class Site:
         self.inputs.mkdir(exist_ok=True)
         for name in names:
             (self.inputs / name).write_bytes(f"the bytes of {name}".encode() * 100)
+        fields = {"inputs": tuple(str(self.inputs / name) for name in names), "to": str(self.outputs)}
+        return self.written(**(fields | settings))
+
+    def written(self, **settings: Any) -> Batch:
+        """Write a batch that copies what the settings name."""
         fields: dict[str, Any] = {
-            "inputs": tuple(str(self.inputs / name) for name in names),
-            "to": str(self.outputs),
             "provider": "cloud",
             "pipeline": "copy",
             "verify": "full",

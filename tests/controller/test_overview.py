@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from controller.ledger import Job
 from controller.ledger.rows import WishWord
 from controller.overview import Lid, Overview, Scene, overview_of, read_scene
 from controller.terminal.words import overview_words, rough_time_words
-from framehaul.contract.states import AttemptState, JobState, LeaseState
+from framehaul.contract.states import AttemptReason, AttemptState, JobState, LeaseState
 from framehaul.contract.status import JobStatus
 from tests.controller.clouds import Cloud
 from tests.controller.desks import HOUR, SPEC, a_batch, a_job_row, a_lease, heard
@@ -19,7 +20,7 @@ from tests.controller.endings import failed, published
 from tests.controller.hours import Hours
 from tests.controller.sites import Site
 
-_S = AttemptState
+_S, _R = AttemptState, AttemptReason
 
 
 def job(number: int = 1, **changes: Any) -> Job:
@@ -193,6 +194,38 @@ def test_the_lid_may_be_closed_when_the_machines_have_all() -> None:
     found = lid(at_a_machine(), latest={"b-1-00001": running()})
 
     assert found == Lid(safe=True, why="the machines have all that they need")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "safe"),
+    [
+        (None, None, False),
+        (_S.FETCHING, _R.WAITING_FOR_GRANTS, False),
+        (_S.FETCHING, _R.GRANTS_EXPIRED, False),
+        (_S.DELIVERING, _R.GRANTS_EXPIRED, False),
+        (_S.QUEUED, _R.NONE, True),
+        (_S.FETCHING, _R.STORE_UNAVAILABLE, True),
+        (_S.FETCHING, _R.WAITING_FOR_ROOM, True),
+        (_S.DELIVERING, _R.STORE_UNAVAILABLE, True),
+    ],
+)
+def test_the_lid_stays_open_until_every_machine_may_read_and_write(
+    state: AttemptState | None, reason: AttemptReason | None, safe: bool
+) -> None:
+    """From store to store a machine needs nobody once it has its grants, and cannot go on without."""
+    told = {"b-1-00001": JobStatus(state=state, reason=reason or _R.NONE, updated_at=HOUR)} if state else {}
+
+    found = lid(at_a_machine(source="b2://bucket/in/a.mp4"), latest=told)
+
+    why = "the machines have all that they need" if safe else "1 permission still has to be given"
+    assert found == Lid(safe=safe, why=why)
+
+
+def test_the_lid_may_be_closed_while_a_store_is_asked_for_what_a_lost_machine_left() -> None:
+    """It costs nothing, and waits."""
+    lost = replace(at_a_machine(source="b2://bucket/in/a.mp4"), lease_id="gone")
+
+    assert lid(lost, leases=[]) == Lid(safe=True, why="what is left needs no machine")
 
 
 def test_a_laptop_that_does_nothing_may_sleep() -> None:

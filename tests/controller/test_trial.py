@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.errors import ConfigError
+from controller.jobsheet import PlannedJobs
 from controller.ledger import Job
 from controller.trial import trial_settings, whole_from
 from tests.controller.folders import Folder
@@ -66,7 +67,7 @@ def test_more_machines_take_less_time_and_no_less_money(folder: Folder) -> None:
     """Each loads once; a machine that would have no job is not counted."""
     folder.write("a.mp4", SAMPLE)
     whole = folder.plan_videos()
-    whole = replace(whole, jobs=whole.jobs * 2)
+    whole = replace(whole, jobs=PlannedJobs.of([*whole.jobs] * 2))
     work = whole.jobs[0].work
 
     one = whole_from(tried(work=work / 10), whole, dollars_per_hour=3.6, machines=1)

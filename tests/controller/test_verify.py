@@ -137,7 +137,7 @@ def test_a_sample_catches_a_flipped_byte_in_a_chunk_that_it_reads() -> None:
     """In the last chunk always; the sentence tells where."""
     shelf = HugeShelf(20 * 64, 64, damaged=frozenset({19}))
 
-    with pytest.raises(ProofFailed, match=r"chunk 19 \(from byte 1216\)"):
+    with pytest.raises(ProofFailed, match=r"chunk 19 \(bytes 1216-1279\)"):
         prove(shelf, HUGE, shelf.receipt(), SAMPLE)
 
 

@@ -114,7 +114,7 @@ def test_no_account_key_reaches_the_rented_machine(person: Person, blob: Blob) -
         "HF_TOKEN": "planted-hf-9e9e",
     }
     person.environment.update(planted)
-    command = person.copies(blob("a.bin", 900_000), rate=300_000)
+    command = person.copies(blob("a.bin", 1_000_000), rate=100_000)
     eventually("the job runs", person.drafts)
 
     seen = b"".join(Path(f"/proc/{process.pid}/environ").read_bytes() for process in person.agents())

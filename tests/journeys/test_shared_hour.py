@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,13 +12,10 @@ from framehaul.contract.jobdir import JobDir
 from framehaul.contract.manifest import Manifest
 from framehaul.contract.states import JobState, LeaseState
 from tests.emulators.clock import ClockServer
+from tests.journeys.passing import FAST_S, SLOWLY_S, passing
 from tests.journeys.person import Person, eventually
 
 Blob = Callable[[str, int], Path]
-# A machine's boot is real work, and its deadline is in shared time: while it boots, that time must not race ahead.
-_SLOWLY_S = 0.1
-_FAST_S = 5.0
-_REAL_PAUSE_S = 0.02
 
 
 @pytest.fixture
@@ -29,27 +24,6 @@ def hour() -> Iterator[ClockServer]:
     server = ClockServer()
     yield server
     server.close()
-
-
-@contextmanager
-def passing(hour: ClockServer, step_s: float) -> Iterator[None]:
-    """Let time pass in steps, each as soon as a process waits for it."""
-    over = threading.Event()
-
-    def pass_on() -> None:
-        while not over.wait(_REAL_PAUSE_S):
-            try:
-                hour.advance(step_s, waiting=1)
-            except TimeoutError:
-                continue  # everybody is at work, or gone
-
-    thread = threading.Thread(target=pass_on, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(60)
 
 
 def test_an_agent_that_nobody_talks_to_finishes_what_it_has_and_leaves(
@@ -61,19 +35,19 @@ def test_an_agent_that_nobody_talks_to_finishes_what_it_has_and_leaves(
     """
     person.environment[CLOCK_URL] = hour.url
     source = blob("x.bin", 20_000)
-    with passing(hour, _SLOWLY_S):
+    with passing(hour, SLOWLY_S):
         command = person.copies(source, rate=100)  # 200 seconds of work
         eventually("the job runs", person.drafts)
     person.kills(command)
     (lease,) = person.leases()
     began = hour.hour.told()["now"]
 
-    with passing(hour, _FAST_S):
+    with passing(hour, FAST_S):
         eventually("the agent left by itself", lambda: not person.agents())
     left = hour.hour.told()["now"]
     (folder,) = person.job_folders()
     made = Manifest.model_validate_json(JobDir(folder).manifest.read_bytes())
-    with passing(hour, _SLOWLY_S):
+    with passing(hour, SLOWLY_S):
         ended = person.runs("resume")
 
     assert left - began >= 720, "it waited for TTL and grace"

@@ -135,7 +135,7 @@ def test_resume_goes_on_with_what_was_stopped(person: Person, blob: Blob) -> Non
 
 def test_a_second_run_while_one_works_hands_its_jobs_over_and_watches(person: Person, blob: Blob) -> None:
     """Two runs at once: one engine does the jobs of both, both commands end well, one machine was enough."""
-    first = person.copies(blob("a.bin", 900_000), rate=300_000)
+    first = person.copies(blob("a.bin", 1_000_000), rate=100_000)
     eventually("the first job runs", person.drafts)
     second = person.copies(blob("b.bin", 1000))
 
@@ -149,7 +149,7 @@ def test_a_second_run_while_one_works_hands_its_jobs_over_and_watches(person: Pe
 
 def test_ps_and_logs_see_a_running_job_from_a_second_terminal(person: Person, blob: Blob) -> None:
     """While a job runs, `ps --json` names machine, price and job, and `logs` prints the story so far."""
-    command = person.copies(blob("a.bin", 900_000), rate=300_000)
+    command = person.copies(blob("a.bin", 1_000_000), rate=80_000)
     eventually("the job runs", person.drafts)
 
     seen = json.loads(person.runs("ps", "--json").text)

@@ -99,7 +99,7 @@ def one_second(path: Path, **coding: object) -> Path:
 def ffmpeg(program: str, *arguments: str | Path) -> None:
     """Run the ffmpeg program; its complaint becomes the test's."""
     command = [program, "-nostdin", "-v", "error", "-y", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

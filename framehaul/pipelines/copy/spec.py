@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from pydantic import Field
 
-from framehaul.contract.naming import output_name
+from framehaul.contract.naming import output_name, stem_and_suffix
 from framehaul.contract.pipeline import Takes
 from framehaul.contract.spec import OutputSlot
 from framehaul.pipelines.base import Params, Pipeline
@@ -32,7 +31,7 @@ class Copy(Pipeline[CopyParams]):
         self, params: CopyParams, inputs: Sequence[str], created_at: float, number: int
     ) -> tuple[OutputSlot, ...]:
         """Keep the suffix, since the content stays what it was."""
-        suffix = PurePosixPath(inputs[0]).suffix
+        _, suffix = stem_and_suffix(inputs[0])
         return (OutputSlot(slot="result", name=output_name(inputs[0], "result", created_at, suffix, number=number)),)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from framehaul.contract.naming import MODE_WORDS, check_file_name, output_name
+from framehaul.contract.naming import MODE_WORDS, check_file_name, output_name, stem_and_suffix
 from framehaul.contract.pipeline import Estimate, Needs, Takes
 from framehaul.contract.spec import OutputSlot
 from framehaul.contract.wire import Json
@@ -140,7 +140,7 @@ def _weight_path(typed: str) -> Path:
 
 
 def _suffix(params: EnhanceParams, name: str) -> str:
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = stem_and_suffix(name)[1].lower()
     if suffix not in CONTAINERS:
         raise BadParams(f"{name}: this version reads {', '.join(CONTAINERS)}, not {suffix or 'a name without suffix'}.")
     return CONTAINERS[suffix] if params.container == "auto" else f".{params.container}"

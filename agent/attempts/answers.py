@@ -1,0 +1,93 @@
+"""Read what a store answers: what passes by itself, what only other grants can mend, what has ended the upload.
+
+Codes are S3's: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+_CODE = re.compile(r"<Code>\s*([A-Za-z0-9._-]{1,64})\s*</Code>")
+_ERROR = re.compile(r"<Error[\s>]")
+_EXPIRED = re.compile(r"expired", re.IGNORECASE)
+_OTHER_HOUR = re.compile(r"not yet valid|TooSkewed|difference between the request time", re.IGNORECASE)
+# B2 answers 403 with "storage cap exceeded", others QuotaExceeded or an administrator's words.
+_FULL = re.compile(r"\bcap\b[^<]*exceeded|quota|insufficient ?(storage|space)|no space left|StorageFull", re.IGNORECASE)
+
+_TRY_LATER = frozenset({408, 425, 429})
+# Told with a 4xx, or in the body of a 200, and gone with the next try all the same.
+_PASSING_CODES = frozenset(
+    {
+        "RequestTimeout",
+        "IncompleteBody",
+        "OperationAborted",
+        "InternalError",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "TooManyRequests",
+    }
+)
+_PARTS_CODES = frozenset({"InvalidPart", "InvalidPartOrder"})
+
+
+class Hiccup(Exception):
+    """Raised for what passes: a broken line, an overloaded store. `moved` says that bytes went out before."""
+
+    def __init__(self, message: str, *, pause_s: float = 0.0, moved: bool = False) -> None:
+        super().__init__(message)
+        self.pause_s = pause_s
+        self.moved = moved
+
+
+class Refused(Exception):
+    """Raised when the store does not take it with these grants; later ones may open the door."""
+
+
+class UploadGone(Refused):
+    """Raised when the store knows no such upload: it was completed, or aborted."""
+
+
+class PartsRefused(Refused):
+    """Raised when the store misses parts that it had confirmed."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply, as far as it is read."""
+
+    status: int
+    body: str = ""
+    pause_s: float = 0.0
+
+    @property
+    def code(self) -> str:
+        """The store's own word for what is wrong; empty where it gives none."""
+        found = _CODE.search(self.body)
+        return found[1] if found else ""
+
+    @property
+    def words(self) -> str:
+        """Name status and code. Nothing else of the body: it may repeat the signed address."""
+        return f"HTTP {self.status}" + (f" ({self.code})" if self.code else "")
+
+
+def judge(answer: Answer, *, past: bool = False) -> None:
+    """Return when the store has done it; raise what it is otherwise. `past` says that the grant's hour is over."""
+    if 200 <= answer.status < 300 and not _ERROR.search(answer.body):
+        return
+    if _FULL.search(answer.body) or answer.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        raise Hiccup(f"the store is full, or its cap is reached: {answer.words}", pause_s=answer.pause_s)
+    if answer.code in _PASSING_CODES or answer.status in _TRY_LATER or answer.status >= 500:
+        raise Hiccup(f"the store answered {answer.words}", pause_s=answer.pause_s)
+    if answer.code == "NoSuchUpload":
+        raise UploadGone(f"The store knows no such upload any more: {answer.words}.")
+    if answer.code in _PARTS_CODES:
+        raise PartsRefused(f"The store misses parts that it had taken: {answer.words}.")
+    if past or _EXPIRED.search(answer.body):
+        raise Refused(f"The grants have expired: {answer.words}.")
+    if _OTHER_HOUR.search(answer.body):
+        raise Refused(f"The grants do not fit the store's clock: {answer.words}.")
+    raise Refused(f"The store refuses the upload: {answer.words}.")

@@ -1,0 +1,204 @@
+"""Take one reply of a store into a part file, in a thread, and refuse every byte that may be of another object.
+
+A thread that reads 64 KiB and writes them at once moves a gigabyte for a third of the CPU that an event loop takes for
+it: the bytes never leave the processor's cache (bench/README.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import socket
+import threading
+from collections.abc import Callable
+
+import httpx
+
+from agent.attempts.answers import Answer, Hiccup
+from agent.attempts.partfile import PartFile
+from agent.attempts.patience import asked_pause_s
+from agent.errors import AttemptFailed, GrantsExpired
+from framehaul.contract.grants import HttpGet
+from framehaul.contract.naming import etag_of
+from framehaul.contract.spec import InputSpec
+from framehaul.contract.states import AttemptReason
+
+_MISMATCH, _FAILED = AttemptReason.INPUT_MISMATCH, AttemptReason.FETCH_FAILED
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_TRY_LATER = frozenset({408, 425, 429})
+_GONE = frozenset({404, 410})
+_TELL_EVERY_BYTES = 4 << 20
+_REFUSAL_BYTES = 16 << 10
+
+
+class Halted(Exception):
+    """Raised in the thread once nobody wants its bytes any more."""
+
+
+class Pull:
+    """One request for what is missing of one input. `on_bytes` hears, in the thread, how much is there."""
+
+    def __init__(
+        self, client: httpx.Client, entry: InputSpec, part: PartFile, limit: int, on_bytes: Callable[[int], None]
+    ) -> None:
+        self._client = client
+        self._entry = entry
+        self._part = part
+        self._limit = limit if entry.size is None else min(entry.size, limit)
+        self._on_bytes = on_bytes
+        self._pinned = etag_of(entry.fingerprint)
+        self.halted = False
+        self._disk = threading.Lock()
+        self._socket: socket.socket | None = None
+
+    def run(self, grant: HttpGet, past: Callable[[], bool]) -> None:
+        """Go on where the part file ends. Hiccup when it may work later; `past` says that the grant's hour is over."""
+        have = self._resume_from()
+        if have == self._entry.size:
+            return
+        headers = {"Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-", "If-Range": self._part.validator}
+        try:
+            with self._client.stream("GET", grant.url.get_secret_value(), headers=headers) as reply:
+                self._remember(reply)
+                self._judge(reply, have, past)
+                self._take(reply)
+        except httpx.TransportError as exc:
+            raise Hiccup(_broken(exc)) from exc
+        finally:
+            self._socket = None
+        if self._entry.size is not None and self._part.size() < self._entry.size:
+            raise Hiccup("the reply ended early")
+
+    def halt(self) -> None:
+        """Let nothing be written from now on, and wake the thread if it waits for bytes; called from another."""
+        with self._disk:
+            self.halted = True
+        if line := self._socket:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+    def _remember(self, reply: httpx.Response) -> None:
+        stream = reply.extensions.get("network_stream")
+        self._socket = stream.get_extra_info("socket") if stream else None
+
+    def _resume_from(self) -> int:
+        """Go on only where the store gave the content a name by which a replaced one can be told."""
+        have = self._part.size()
+        return have if self._part.validator or have == self._entry.size else 0
+
+    def _judge(self, reply: httpx.Response, have: int, past: Callable[[], bool]) -> None:
+        status = reply.status_code
+        if status == httpx.codes.PARTIAL_CONTENT and have:
+            self._go_on(reply, have)
+        elif status == httpx.codes.OK:
+            self._begin(reply, have)
+        elif status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            self._check_pin(reply)
+            self._restart()
+            raise Hiccup("the store has fewer bytes than came before")
+        else:
+            self._refused(reply, past)
+
+    def _refused(self, reply: httpx.Response, past: Callable[[], bool]) -> None:
+        status, name = reply.status_code, self._entry.name
+        if status in _TRY_LATER or status >= 500:
+            raise Hiccup(f"the store answered {status}", pause_s=asked_pause_s(reply))
+        answer = Answer(status, _beginning(reply))
+        if status in {401, 403} or (status >= 400 and (past() or "expired" in answer.body.lower())):
+            raise GrantsExpired(f"The address of {name} no longer opens: {answer.words}.")
+        if status in _GONE:
+            raise AttemptFailed(_MISMATCH, f"{name} is no longer where it was (HTTP {status}).")
+        raise AttemptFailed(_FAILED, f"{name} could not be fetched: {answer.words}.")
+
+    def _begin(self, reply: httpx.Response, have: int) -> None:
+        """Take the object from its first byte; when we meant to go on, it must still be the same object."""
+        self._check_pin(reply)
+        name = _validator(reply)
+        if have and name != self._part.validator:
+            raise self._replaced("while it was fetched")
+        self._check_total(reply.headers.get("Content-Length"))
+        self._restart(name)
+
+    def _go_on(self, reply: httpx.Response, have: int) -> None:
+        self._check_pin(reply)
+        if (name := _validator(reply)) and name != self._part.validator:
+            raise self._replaced("while it was fetched")
+        told = _CONTENT_RANGE.fullmatch(reply.headers.get("Content-Range", ""))
+        if told is None or int(told[1]) != have:
+            self._restart()
+            raise Hiccup("the store answered with another range")
+        self._check_total(None if told[3] == "*" else told[3])
+
+    def _check_pin(self, reply: httpx.Response) -> None:
+        """Hold the reply against the plan. A weak etag says nothing of the bytes; size and date are held besides."""
+        etag = _strong_etag(reply)
+        if self._pinned and etag and etag.strip('"') != self._pinned:
+            raise self._replaced("since it was planned")
+
+    def _replaced(self, when: str) -> AttemptFailed:
+        return AttemptFailed(_MISMATCH, f"{self._entry.name} was replaced {when}.", advice="Plan it again.")
+
+    def _check_total(self, told: str | None) -> None:
+        size = self._entry.size
+        if told is not None and told.isdigit() and size is not None and int(told) != size:
+            raise AttemptFailed(_MISMATCH, f"{self._entry.name} has {told} bytes; {size} were planned.")
+
+    def _restart(self, validator: str = "") -> None:
+        with self._disk:
+            if self.halted:
+                raise Halted
+            self._part.restart(validator)
+
+    def _take(self, reply: httpx.Response) -> None:
+        received = told = self._part.size()
+        self._on_bytes(received)
+        with self._part.open() as file:
+            for data in reply.iter_raw():
+                received += len(data)
+                if received > self._limit:
+                    raise AttemptFailed(_MISMATCH, f"{self._entry.name} has more than {self._limit} bytes.")
+                self._write(file, data)
+                if received - told >= _TELL_EVERY_BYTES:
+                    told = received
+                    self._on_bytes(received)
+        self._on_bytes(received)
+
+    def _write(self, file: io.FileIO, data: bytes) -> None:
+        with self._disk:
+            if self.halted:
+                raise Halted
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+
+
+def _beginning(reply: httpx.Response) -> str:
+    """Read the beginning of a refusal, in which a store says by a word what it means."""
+    raw = bytearray()
+    for data in reply.iter_bytes():
+        raw += data
+        if len(raw) >= _REFUSAL_BYTES:
+            break
+    return raw[:_REFUSAL_BYTES].decode(errors="replace")
+
+
+def _strong_etag(reply: httpx.Response) -> str:
+    etag: str = reply.headers.get("ETag", "")
+    return "" if etag.startswith("W/") else etag
+
+
+def _validator(reply: httpx.Response) -> str:
+    """Give what If-Range accepts: a strong ETag, else the date."""
+    return _strong_etag(reply) or reply.headers.get("Last-Modified", "")
+
+
+def _broken(exc: httpx.TransportError) -> str:
+    """Say what happened to the line, in words of ours: the exception's may name the address."""
+    if isinstance(exc, httpx.TimeoutException):
+        return "the store was silent for too long"
+    if isinstance(exc, httpx.ConnectError):
+        return "the store cannot be reached"
+    return f"the line to the store broke ({type(exc).__name__})"

@@ -1,0 +1,221 @@
+"""Bring published results home: a batch's own, or whatever the done-markers at an address vouch for.
+
+A marker lies in a bucket, where others may write: what it says of names and folders is confined to the folder that
+results are brought to, and where a result lies follows from the address that was asked for, never from the marker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from controller.errors import ControllerError
+from controller.ledger import Batch, Ledger
+from controller.retrieval import Errand, Hear, Tell, fetch, is_here
+from framehaul.clock import Clock
+from framehaul.contract.naming import DONE_PREFIX, check_file_name
+from framehaul.contract.receipt import OutputReceipt, Receipt
+from framehaul.contract.spec import MANIFEST_SLOT
+from framehaul.contract.states import JobState
+from framehaul.contract.uris import Uri, parse_uri
+from framehaul.errors import AlreadyExists, BadAccount, DigestMismatch, NoSuchBucket, StoreError, StoreFull
+from framehaul.storage.base import Entry, Store, Stores
+
+PARTS = Path(".framehaul") / "parts"
+# A receipt has 67 bytes a chunk: this is one of several hundred gigabytes.
+_MAX_MARKER_BYTES = 16 << 20
+# A marker is a small object far away: several at once, and not so many that memory notices.
+_READERS, _AHEAD = 8, 32
+
+
+class Fate(StrEnum):
+    """What became of one result."""
+
+    FETCHED = "fetched"
+    HERE = "here"
+    WANTED = "wanted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One published object: its entry in the receipt, its folder below the target, and the store's address of it."""
+
+    entry: OutputReceipt
+    folder: str
+    uri: Uri
+
+    @property
+    def inside(self) -> str:
+        """Name it below the folder that results are brought to."""
+        return self.folder + self.entry.name
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A marker that cannot be understood, and why."""
+
+    uri: Uri
+    why: str
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What became of one result; `why` where it failed."""
+
+    uri: str
+    path: str
+    size: int
+    fate: Fate
+    why: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it for machines."""
+        told = {"from": self.uri, "path": self.path, "size": self.size, "state": str(self.fate)}
+        return {**told, "message": self.why} if self.why else told
+
+
+class _Marker(BaseModel):
+    """What we need of a done-marker. A later version may say more."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    folder: str = ""
+    receipt: Receipt
+
+
+def found_in_batch(ledger: Ledger, batch: Batch) -> Iterator[Found]:
+    """Give what a batch has published, by the receipts that the ledger holds."""
+    target = parse_uri(batch.target)
+    for job in ledger.jobs(batch_id=batch.id):
+        if job.state is JobState.PUBLISHED and job.receipt is not None:
+            yield from _found(target, job.folder, job.receipt)
+
+
+def found_at(target: Uri, stores: Stores) -> Iterator[Found | Unread]:
+    """Read the done-markers below an address, a few ahead; one that twists its words is told, not obeyed."""
+    store = stores.open(target)
+    with ThreadPoolExecutor(_READERS, "markers") as readers:
+        ahead: deque[Future[_Marker | Unread]] = deque()
+        for entry in store.list(target.join(DONE_PREFIX)):
+            ahead.append(readers.submit(_read, store, entry))
+            if len(ahead) > _AHEAD:
+                yield from _told_by(target, ahead.popleft().result())
+        while ahead:
+            yield from _told_by(target, ahead.popleft().result())
+
+
+@dataclass(frozen=True)
+class Puller:
+    """Whoever brings results into one folder."""
+
+    stores: Stores
+    clock: Clock
+    into: Path
+    tell: Tell
+    manifests: bool = True
+    replace: bool = False
+    rehearsal: bool = False
+
+    def pull(self, found: Found | Unread, hear: Hear) -> Brought | None:
+        """Bring one result home, or say why not; None where it is not wanted. What would stop every other is raised."""
+        if isinstance(found, Unread):
+            return Brought(str(found.uri), "", 0, Fate.FAILED, found.why)
+        if found.entry.slot == MANIFEST_SLOT and not self.manifests:
+            return None
+        target = self.into / found.inside
+        errand = Errand(found.entry, found.uri, target, self.into / PARTS)
+        try:
+            return self._told(found, target, self._carried(errand, hear))
+        except (StoreFull, BadAccount, NoSuchBucket):
+            raise
+        except (StoreError, ControllerError, DigestMismatch) as exc:
+            if exc.retryable:
+                raise
+            return self._told(found, target, Fate.FAILED, str(exc))
+
+    def tidy(self) -> None:
+        """Remove the folder of halves where none is left."""
+        for folder in (self.into / PARTS, (self.into / PARTS).parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # a half waits in it, or it is not there
+
+    def _carried(self, errand: Errand, hear: Hear) -> Fate:
+        try:
+            if is_here(errand):
+                return Fate.HERE
+        except AlreadyExists:
+            if not self.replace:
+                raise
+        if self.rehearsal:
+            return Fate.WANTED
+        store = self.stores.open(errand.uri)
+        fetch(store, errand, self.clock, replace=self.replace, hear=hear, tell=self.tell)
+        return Fate.FETCHED
+
+    def _told(self, found: Found, target: Path, fate: Fate, why: str = "") -> Brought:
+        return Brought(str(found.uri), str(target), found.entry.size, fate, why)
+
+
+def _found(target: Uri, folder: str, receipt: Receipt) -> Iterator[Found]:
+    for entry in receipt.outputs:
+        yield Found(entry, folder, target.join(folder + entry.name))
+
+
+def _told_by(target: Uri, marker: _Marker | Unread) -> Iterator[Found | Unread]:
+    if isinstance(marker, Unread):
+        yield marker
+    else:
+        yield from _found(target, marker.folder, marker.receipt)
+
+
+def _read(store: Store, entry: Entry) -> _Marker | Unread:
+    try:
+        return _understood(store, entry)
+    except ValueError as exc:
+        return Unread(entry.uri, _why(exc))
+
+
+def _understood(store: Store, entry: Entry) -> _Marker:
+    """Read one marker; ValueError where it is none, or names what must not be."""
+    if entry.size is None or entry.size > _MAX_MARKER_BYTES:
+        raise ValueError(f"it has {entry.size} bytes, which no done-marker has")
+    marker = _Marker.model_validate_json(b"".join(store.get(entry.uri)))
+    _check_folder(marker.folder)
+    for output in marker.receipt.outputs:
+        _check_shown(output.name)
+    return marker
+
+
+def _check_folder(folder: str) -> None:
+    """Refuse a folder that leads out of the one below which it is meant."""
+    if not folder:
+        return
+    *names, last = folder.split("/")
+    if last:
+        raise ValueError(f"not a folder: {folder!r}")
+    for name in names:
+        _check_shown(check_file_name(name))
+
+
+def _check_shown(name: str) -> None:
+    """Refuse what a listing hides: .bashrc, .ssh and their like are no results, and programs obey them."""
+    if name.startswith("."):
+        raise ValueError(f"a hidden name is not brought home: {name!r}")
+
+
+def _why(exc: ValueError) -> str:
+    if not isinstance(exc, ValidationError):
+        return f"It is no done-marker to trust: {exc}."
+    error = exc.errors(include_input=False, include_url=False)[0]
+    place = ".".join(map(str, error["loc"]))
+    return f"It is no done-marker to trust: {place + ': ' if place else ''}{error['msg']}."

@@ -1,0 +1,87 @@
+"""The command `sweep`, typed: what it says, to a person and to a machine, and how it ends, at a real server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from framehaul.clock import CLOCK_URL
+from tests.controller.typist import Printed, Typist
+from tests.emulators.clock import ClockServer
+from tests.rclone import Rclone
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rclone]:
+    """An S3 server with the bucket `clips`, whose key is in the environment."""
+    with Rclone(tmp_path / "store") as running:
+        running.bucket("clips")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", running.key_id)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", running.secret)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", running.endpoint)
+        yield running
+
+
+def begin(server: Rclone, key: str) -> str:
+    """Begin an upload that nobody completes."""
+    return server.client().create_multipart_upload(Bucket="clips", Key=key)["UploadId"]
+
+
+def open_uploads(server: Rclone) -> int:
+    """Count what is unfinished in the bucket."""
+    return len(server.client().list_multipart_uploads(Bucket="clips").get("Uploads", ()))
+
+
+def swept(typist: Typist, *words: str) -> Printed:
+    """Type the command."""
+    return typist.types("sweep", *words)
+
+
+def test_uploads_of_somebody_who_may_be_at_work_are_let_be(typist: Typist, server: Rclone) -> None:
+    """They are young; the sentence says so, in a bucket that was named."""
+    begin(server, "out/a.mp4")
+
+    printed = swept(typist, "s3://clips/")
+
+    assert printed.code == 0
+    assert "Ended 0 unfinished uploads; 1 upload younger than 24h let be." in printed.out
+    assert open_uploads(server) == 1
+
+
+def test_leftovers_that_are_old_are_named_and_ended(
+    typist: Typist, server: Rclone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First rehearsed, which changes nothing; then done, two days later by the clock that processes share."""
+    upload_id = begin(server, "out/a.mp4")
+
+    with ClockServer(time.time() + 48.1 * 3600.0) as hour:
+        monkeypatch.setenv(CLOCK_URL, hour.url)
+        rehearsed = swept(typist, "s3://clips/out/", "--dry-run")
+        done = swept(typist, "s3://clips/out/", "--json")
+
+    assert f"Would end s3://clips/out/a.mp4 (upload {upload_id}, begun 2 days ago" in rehearsed.out
+    (found,) = done.document["ended"]
+    assert (found["uri"], found["upload"], found["dollars"]) == ("s3://clips/out/a.mp4", upload_id, None)
+    assert (done.code, done.document["may_be_billed"], open_uploads(server)) == (0, [], 0)
+
+
+def test_a_store_that_does_not_answer_is_a_failure_that_is_named(typist: Typist, server: Rclone) -> None:
+    """Exit code 1: something may be left there."""
+    server.stop()
+
+    printed = swept(typist, "s3://clips/out/")
+
+    assert printed.code == 1
+    assert "s3://clips/out/ could not be looked through" in printed.out
+
+
+@pytest.mark.parametrize("age", ["soon", "2999-01-01", ""])
+def test_an_age_that_is_none_is_refused(typist: Typist, age: str) -> None:
+    """Before anything is looked at."""
+    printed = swept(typist, "--older-than", age)
+
+    assert printed.code == 2
+    assert "--older-than" in printed.err
