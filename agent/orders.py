@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import httpx
 
 from agent.errors import Refusal
@@ -82,14 +84,21 @@ def _output_slots(spec: JobSpec, grants: GrantSet) -> set[str]:
 
 
 def _judge_addresses(slot: str, grant: MultipartPut) -> None:
-    """Refuse what is no address of the web. Plain http is taken: a store in one's own network may speak no other."""
+    """Refuse what is no address of the web, and plain http beyond this machine, where a signature could be seen."""
     for secret in (*grant.part_urls, grant.complete_url, grant.abort_url, grant.read_back_url):
         try:
             url = httpx.URL(secret.get_secret_value())
         except httpx.InvalidURL:
             url = httpx.URL("")
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise Refusal(422, "bad-address", f"A grant of the slot {slot} holds no http or https address.")
+        if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+            raise Refusal(422, "bad-address", f"A grant of the slot {slot} holds an address that is not https.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _judge_inputs(spec: JobSpec, card: PipelineCard) -> None:

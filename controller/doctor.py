@@ -112,10 +112,11 @@ def check_state(folder: StateFolder, *, writes: bool = True) -> Finding:
 def check_ledger(ledger: Ledger) -> Finding:
     """Look whether what was remembered can be read."""
     try:
-        batches, jobs = len(ledger.batches()), len(ledger.open_jobs())
+        batches = {batch.id for batch in ledger.batches()}
+        jobs = ledger.left(batches)
     except ControllerError as exc:
         return bad("ledger", exc)
-    return good("ledger", f"batches: {batches}; jobs with work left: {jobs}")
+    return good("ledger", f"batches: {len(batches)}; jobs with work left: {jobs}")
 
 
 def check_running(ledger: Ledger, strays: Sequence[str], *, at_work: bool) -> Finding:

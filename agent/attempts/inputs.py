@@ -73,13 +73,14 @@ class Inputs:
         """Wait for the turn; what has begun goes first, for it holds a part of the disk that others wait for."""
         if job.status.reason is not AttemptReason.WAITING_FOR_ROOM:
             job.move(_FETCHING, stage=WAITS_FOR_ITS_TURN)
-        self.room.changed()
-        await ahead.enter_async_context(self._ahead.turn(job.number, first=has_begun(job)))
+        if first := has_begun(job):
+            self.room.changed()
+        await ahead.enter_async_context(self._ahead.turn(job.number, first=first))
 
     async def _find_room(self, job: Job, ahead: AsyncExitStack) -> None:
         """Hold the turn until the job fits, and let others have it meanwhile that go before this one."""
-        while not await self.room.has(job):
-            await self.room.wait(job)
+        while not await self.room.has(job, changed := self.room.next_change()):
+            await self.room.wait(job, changed)
             if self._ahead.awaited(job.number, first=has_begun(job)):
                 await ahead.aclose()
                 await self._take_turn(job, ahead)

@@ -43,11 +43,15 @@ class Room:
         self._hopeless: Job | None = None
 
     def changed(self) -> None:
-        """Say that a job has ended, has freed files, or wants its turn."""
+        """Say that a job has ended, has freed files, or wants its turn before others."""
         self.blocked = False
         self._bell.ring()
 
-    async def has(self, job: Job) -> bool:
+    def next_change(self) -> asyncio.Event:
+        """Give the event of the next change; taken before `has` looks, none is missed."""
+        return self._bell.next()
+
+    async def has(self, job: Job, changed: asyncio.Event) -> bool:
         """Say whether the job fits now; AttemptFailed where it does not and nobody's end would make room for it.
 
         That is believed at the second look: the files of a job that was just deleted go a moment after it.
@@ -55,7 +59,7 @@ class Room:
         others = [other for other in self._jobs() if other is not job]
         missing, left, hope = await asyncio.to_thread(self._reckon, job, others)
         fits = missing <= left
-        self.blocked = not fits and hope
+        self.blocked = not fits and hope and not changed.is_set()
         if fits or hope:
             self._hopeless = None
         elif self._hopeless is job:
@@ -65,11 +69,10 @@ class Room:
             self._hopeless = job
         return fits
 
-    async def wait(self, job: Job) -> None:
+    async def wait(self, job: Job, changed: asyncio.Event) -> None:
         """Tell what the job waits for, and return when there may be room."""
-        rung = self._bell.next()
         job.move(_FETCHING, _WAITING, "The disk has no room for this job until others have been delivered.")
-        await wait_for_event(self._clock, rung, _LOOK_EVERY_S)
+        await wait_for_event(self._clock, changed, _LOOK_EVERY_S)
 
     def _reckon(self, job: Job, others: list[Job]) -> tuple[int, int, bool]:
         """Give what the job will write, what is free and promised to nobody, and whether somebody will free more."""

@@ -146,8 +146,8 @@ async def _look(seat: Seat, settings: Settings) -> Standing:
     """Gather what the ledger holds and what the machines say."""
     ledger, opener = seat.desk.ledger, provider_opener(settings, seat.desk)
     batches = {batch.id for batch in ledger.batches(unclosed=True)}
-    jobs = [job for job in ledger.open_jobs() if job.batch_id in batches]
-    told = await ask_agents(seat.desk, opener, jobs)
+    told = await ask_agents(seat.desk, opener, [job for job in ledger.jobs_under_way() if job.batch_id in batches])
     at_work = seat.desk.state.is_locked()
     scene = read_scene(ledger, batches, told, at_work=at_work, runs_here=lambda name: runs_here(opener, name))
-    return Standing(overview_of(scene, seat.desk.clock.now()), jobs, told, ledger.leases(alive=True), at_work)
+    overview, leases = overview_of(scene, seat.desk.clock.now()), ledger.leases(alive=True)
+    return Standing(overview, scene.open_jobs, told, leases, at_work)

@@ -56,7 +56,12 @@ class JobRows(LedgerFile):
         return batch_from(rows[0]) if rows else None
 
     def jobs(
-        self, *, batch_id: str | None = None, lease_id: str | None = None, states: Collection[JobState] = ()
+        self,
+        *,
+        batch_id: str | None = None,
+        lease_id: str | None = None,
+        states: Collection[JobState] = (),
+        most: int | None = None,
     ) -> list[Job]:
         """List jobs in the order in which they were planned; all of a batch may be a million."""
         query = _in_order()
@@ -66,11 +71,11 @@ class JobRows(LedgerFile):
             query = query.where(schema.jobs.c.lease_id == lease_id)
         if states:
             query = query.where(schema.jobs.c.state.in_(states))
-        return [job_from(row) for row in self._read(query)]
+        return [job_from(row) for row in self._read(query.limit(most))]
 
-    def open_jobs(self) -> list[Job]:
-        """List all jobs with work left, also those that wait: for a person's eye, never for a loop."""
-        return self.jobs(states=_OPEN)
+    def open_jobs(self, *, most: int | None = None) -> list[Job]:
+        """List the jobs with work left, also those that wait: for a person's eye, never for a loop."""
+        return self.jobs(states=_OPEN, most=most)
 
     def jobs_under_way(self, *, lease_id: str | None = None) -> list[Job]:
         """List the jobs that are at a machine, or on their way home from one: as many as machines can carry."""

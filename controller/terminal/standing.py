@@ -20,13 +20,18 @@ from framehaul.contract.status import JobStatus
 
 @dataclass(frozen=True)
 class Standing:
-    """One look: the whole, the open jobs, what their machines say, and whether some framehaul is at work."""
+    """One look: the whole, the open jobs (of many that wait the next ones), their machines' word, who is at work."""
 
     overview: Overview
     jobs: Sequence[Job]
     told: Mapping[str, JobStatus]
     leases: Sequence[Lease]
     at_work: bool
+
+    @property
+    def more(self) -> int:
+        """Count the jobs that wait behind those."""
+        return max(0, self.overview.left - len(self.jobs))
 
 
 def show_standing(console: Console, standing: Standing) -> None:
@@ -39,8 +44,10 @@ def show_standing(console: Console, standing: Standing) -> None:
             for job in standing.jobs
         ]
         show_rows(console, ("input", "state", "now", "machine", "job"), rows)
+    if standing.more:
+        say(console, f"... and {counted(standing.more, 'more job')} behind those")
     if not standing.at_work and standing.jobs:
-        say(console, f"Nobody is at work; {_left_alone(standing.jobs)}: framehaul resume goes on.")
+        say(console, f"Nobody is at work; {_left_alone(standing.jobs, standing.more)}: framehaul resume goes on.")
     if not standing.at_work and standing.leases:
         say(console, f"{counted(len(standing.leases), 'machine')} may still be running. End them: framehaul stop")
 
@@ -50,15 +57,17 @@ def standing_as_json(standing: Standing) -> dict[str, Any]:
     return {
         "at_work": standing.at_work,
         "overview": {**asdict(standing.overview), "left": standing.overview.left},
+        "more_waiting": standing.more,
         "jobs": [_job_as_json(job, standing.told.get(job.id)) for job in standing.jobs],
     }
 
 
-def _left_alone(jobs: Sequence[Job]) -> str:
+def _left_alone(jobs: Sequence[Job], more: int) -> str:
     """Say how many jobs wait, and how many go on without us: a machine knows what it was given."""
     waiting = sum(job.state is JobState.PLANNED for job in jobs)
     machined = sum(job.state is JobState.ASSIGNED for job in jobs)
     home = len(jobs) - waiting - machined
+    waiting += more
     told = [f"{counted(waiting, 'job')} waiting"] if waiting else []
     if machined:
         told.append(f"{counted(machined, 'job')} at a machine, which goes on by itself")

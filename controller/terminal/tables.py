@@ -70,9 +70,13 @@ def show_running(console: Console, ledger: Ledger, now: float, *, everything: bo
     if leases:
         headers = ("lease", "machine", "state", "since", "$/h", "so far", "instance")
         show_rows(console, headers, [_lease_cells(lease, now) for lease in leases])
-    jobs = ledger.jobs() if everything else ledger.open_jobs()
+    batches = {batch.id for batch in ledger.batches()}
+    jobs = ledger.jobs(most=MOST_SHOWN) if everything else ledger.open_jobs(most=MOST_SHOWN)
+    count = sum(ledger.tally(batches).values()) if everything else ledger.left(batches)
     if jobs:
         show_rows(console, ("job", "input", "state", "why", "attempt", "lease"), [_job_cells(job) for job in jobs])
+    if count > len(jobs):
+        say(console, f"... and {counted(count - len(jobs), 'more job')}: all of them with --json")
     per_hour = sum(lease.dollars_per_hour for lease in leases)
     if leases:
         say(console, f"{counted(len(leases), 'machine')} running, {dollars_words(per_hour)} per hour.")
@@ -81,7 +85,7 @@ def show_running(console: Console, ledger: Ledger, now: float, *, everything: bo
     if strays:
         say(console, f"Running, and unknown to the ledger: {', '.join(strays)}. End them: framehaul stop")
     if jobs and not leases and not everything:
-        say(console, f"{counted(len(jobs), 'job')} waiting: framehaul resume goes on with them.")
+        say(console, f"{counted(count, 'job')} waiting: framehaul resume goes on with them.")
 
 
 def show_report(console: Console, results: dict[str, Any], results_at: str, *, others_at_work: bool) -> None:

@@ -48,7 +48,10 @@ class _Page:
                 key = unquote_plus(key) if "%" in key or "+" in key else key
             size = int(_word(item, "<Size>"))
             if size or not key.endswith("/"):
-                etag, modified = fingerprint_of(_word(item, "<ETag>")), _epoch(_word(item, "<LastModified>"))
+                etag, modified = (
+                    fingerprint_of(_word(item.replace("&quot;", ""), "<ETag>")),
+                    _epoch(_word(item, "<LastModified>")),
+                )
                 yield Entry(Uri(scheme, bucket, key), size, etag, modified)
 
     def _items(self) -> Iterator[str]:

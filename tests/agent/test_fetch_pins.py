@@ -86,14 +86,14 @@ async def test_stall_ends_and_the_rest_is_fetched(open_agent: OpenAgent, vault: 
     """A store that falls silent in the middle is left after the read time-out, and asked for what is missing."""
     vault.lay(_NAME, _FILM)
     vault.proxy.fault("stall", operation="GetObject", bytes=250_000, way="down")
-    async with open_agent(stall_s=0.3) as inside:
+    async with open_agent(stall_s=2.0) as inside:
         await _order(inside, vault)
 
         await _in_time(inside, "delivering")
 
         assert await inside.caller.pick_up("job-1") == _FILM
-    first, second = vault.proxy.log(operation="GetObject")
-    assert (first["range"], second["range"]) == (None, "bytes=250000-")
+    asked = [entry["range"] for entry in vault.proxy.log(operation="GetObject")]
+    assert asked == [None, "bytes=250000-"]
 
 
 @pytest.mark.parametrize("code", [400, 401, 403])

@@ -72,7 +72,7 @@ class Struck:
             if spec:
                 async with served.caller() as caller:
                     await self._ship(caller, spec)
-            await eventually(held.struck.is_set, within_s=60)
+            await eventually(held.struck.is_set)
             await eventually(after)
             os.kill(served.pid, signal.SIGKILL)
             await served.ended()

@@ -134,14 +134,15 @@ async def test_what_was_delivered_is_cleared_after_a_crash(open_agent: OpenAgent
         (lambda outputs: outputs.pop(RECEIPT_SLOT), "slots-differ"),
         (lambda outputs: outputs.update(receipt=RelayOut()), "slots-differ"),
         (lambda outputs: outputs.update(manifest=RelayOut()), "slots-differ"),
-        (lambda outputs: outputs.update(result=_elsewhere(outputs["result"])), "bad-address"),
+        (lambda outputs: outputs.update(result=_elsewhere(outputs["result"], "file:///etc/passwd?")), "bad-address"),
+        (lambda outputs: outputs.update(result=_elsewhere(outputs["result"], "http://10.0.0.9/b/k?")), "bad-address"),
     ],
-    ids=["no-receipt", "relayed-receipt", "relayed-manifest", "no-web-address"],
+    ids=["no-receipt", "relayed-receipt", "relayed-manifest", "no-web-address", "plain-http"],
 )
 async def test_uploads_are_granted_whole_or_not_at_all(
     inside: Inside, vault: Vault, change: Callable[[dict[str, OutputGrant]], object], name: str
 ) -> None:
-    """Where all goes to the store the receipt does too, and nowhere else; an address is one of the web."""
+    """Where all goes to the store the receipt does too, and nowhere else; addresses are safe on their way."""
     spec = order()
     outputs = vault.outputs(spec)
     change(outputs)
@@ -168,5 +169,5 @@ async def test_result_may_go_to_a_store_and_the_manifest_by_relay(inside: Inside
     await inside.caller.until("job-1", "delivered")
 
 
-def _elsewhere(grant: OutputGrant) -> OutputGrant:
-    return grant.model_validate(grant.model_dump(mode="json") | {"complete_url": "file:///etc/passwd?5ec2e7"})
+def _elsewhere(grant: OutputGrant, address: str) -> OutputGrant:
+    return grant.model_validate(grant.model_dump(mode="json") | {"complete_url": f"{address}5ec2e7"})

@@ -1,8 +1,11 @@
 """The bench of plans: ten times the keys cost ten times the CPU time and no more memory; a smaller run of the goal."""
 
 from __future__ import annotations
+
 import json
+
 import pytest
+
 from bench import plan
 
 FEW, MANY = 1_000, 10_000

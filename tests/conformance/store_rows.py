@@ -6,12 +6,12 @@ import itertools
 import os
 import tempfile
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 import pytest
@@ -27,6 +27,9 @@ from tests.emulators.files import FileServer
 from tests.loopback import loopback
 from tests.rclone import MotoServer, Rclone
 from tests.storage.skipping_clock import SkippingClock
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 Skill = Literal["list", "put", "grant-write"]
 SKILLS: tuple[Skill, ...] = ("list", "put", "grant-write")
@@ -62,12 +65,22 @@ class Servers:
     @cached_property
     def rclone(self) -> Rclone:
         """Give one that checks signatures."""
-        return self._running.enter_context(Rclone(self._folder / "rclone"))
+        return self._running.enter_context(Rclone(self._folder / "rclone", watchful=False))
 
     @cached_property
     def moto(self) -> MotoServer:
         """Give one whose etags, parts and conditions are like Amazon's."""
         return self._running.enter_context(MotoServer())
+
+    @cached_property
+    def seeds_rclone(self) -> S3Client:
+        """Give the client that lays objects behind the store's back; making one takes longer than a test."""
+        return self._running.enter_context(closing(self.rclone.client()))
+
+    @cached_property
+    def seeds_moto(self) -> S3Client:
+        """Give the same for moto."""
+        return self._running.enter_context(closing(self.moto.client()))
 
     def bucket_name(self) -> str:
         """Name a bucket that no test has had."""
@@ -83,11 +96,13 @@ class Row:
     """How to open one, in a fresh folder, and which of the SKILLS it has; the others must be refused.
 
     `refused_names` are those of the ODD_NAMES that this server itself does not take, each with the reason.
+    `shares_memory` says why memory cannot be measured with this server.
     """
 
     open: Callable[[Path, Servers], AbstractContextManager[Subject]]
     skills: frozenset[Skill]
     refused_names: Mapping[str, str] = field(default_factory=dict)
+    shares_memory: str = ""
 
 
 @contextmanager
@@ -110,28 +125,28 @@ def _http(tmp: Path, _: Servers) -> Iterator[Subject]:
 def _rclone(_: Path, servers: Servers) -> Iterator[Subject]:
     name = servers.bucket_name()
     servers.rclone.bucket(name)
-    with _bucket(servers.rclone, name) as subject:
+    with _bucket(servers.rclone, servers.seeds_rclone, name) as subject:
         yield subject
 
 
 @contextmanager
 def _moto(_: Path, servers: Servers) -> Iterator[Subject]:
     name = servers.bucket_name()
-    with closing(servers.moto.client()) as client:
-        client.create_bucket(Bucket=name)
-    with _bucket(servers.moto, name) as subject:
+    servers.seeds_moto.create_bucket(Bucket=name)
+    with _bucket(servers.moto, servers.seeds_moto, name) as subject:
         yield subject
 
 
 @contextmanager
-def _bucket(server: Rclone | MotoServer, name: str) -> Iterator[Subject]:
+def _bucket(server: Rclone | MotoServer, seeds: S3Client, name: str) -> Iterator[Subject]:
     base = Uri("b2", name, "base/")
     account = Account(SecretStr(server.key_id), SecretStr(server.secret), endpoint=server.endpoint)
-    with closing(open_store(base, account, SkippingClock())) as store, closing(server.client()) as client:
+    with closing(open_store(base, account, SkippingClock())) as store:
 
         def seed(name: str, content: bytes) -> None:
-            client.put_object(Bucket=base.authority, Key=base.key + name, Body=content)
+            seeds.put_object(Bucket=base.authority, Key=base.key + name, Body=content)
 
+        assert list(store.list(base)) == []  # what botocore reads of its own, once, is not of any claim about memory
         yield Subject(store, base, seed, base.join)
 
 
@@ -147,8 +162,13 @@ def _lay(path: Path, content: bytes) -> None:
 ROWS: dict[str, Row] = {
     "local": Row(_local, frozenset(SKILLS)),
     "http": Row(_http, frozenset()),
-    "s3": Row(_rclone, frozenset(SKILLS)),
-    "s3-moto": Row(_moto, frozenset(SKILLS)),
+    "s3": Row(_rclone, frozenset(SKILLS), refused_names={"new\nline.mp4": "rclone answers 500 to a line break"}),
+    "s3-moto": Row(
+        _moto,
+        frozenset(SKILLS),
+        refused_names={"new\nline.mp4": "moto's router knows no line break and answers 404"},
+        shares_memory="moto keeps what it holds in this very process",
+    ),
 }
 
 every_store = pytest.mark.parametrize("subject", ROWS, indirect=True)
@@ -159,6 +179,25 @@ def stores_that(skill: Skill) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         "subject", [name for name, row in ROWS.items() if skill in row.skills], indirect=True
     )
+
+
+def stores_apart(skill: Skill | None = None) -> pytest.MarkDecorator:
+    """Run a claim about memory for each row where ours can be told from the server's."""
+    rows = (name for name, row in ROWS.items() if not row.shares_memory and (skill is None or skill in row.skills))
+    return pytest.mark.parametrize("subject", list(rows), indirect=True)
+
+
+def stores_and_names(
+    names: Sequence[str], skill: Skill | None = None, *, refused: bool = False
+) -> pytest.MarkDecorator:
+    """Run a claim for each row and each name that its server takes, or does not."""
+    cases = [
+        pytest.param(row, name, id=f"{row}-{name}")
+        for row in ROWS
+        for name in names
+        if (name in ROWS[row].refused_names) == refused and (skill is None or skill in ROWS[row].skills)
+    ]
+    return pytest.mark.parametrize(("subject", "name"), cases, indirect=["subject"])
 
 
 MIB = 1 << 20

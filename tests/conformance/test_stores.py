@@ -32,6 +32,8 @@ from tests.conformance.store_rows import (
     Subject,
     at_most,
     every_store,
+    stores_and_names,
+    stores_apart,
     stores_that,
 )
 from tests.loopback import loopback
@@ -270,7 +272,7 @@ def test_nothing_is_asked_before_the_first_piece_is(subject: Subject) -> None:
         next(pieces)
 
 
-@every_store
+@stores_apart()
 def test_a_big_object_is_read_in_bounded_memory(subject: Subject) -> None:
     """32 MiB come in pieces, whole and in order, and never lie in memory together."""
     uri = subject.seeded("big.mp4", bytes(range(256)) * (BIG // 256))
@@ -301,8 +303,7 @@ def test_an_object_replaced_while_it_is_read_is_never_mixed(subject: Subject) ->
         assert bytes(read) == old
 
 
-@having("name", ODD_NAMES)
-@every_store
+@stores_and_names(ODD_NAMES)
 def test_odd_names_are_names(subject: Subject, name: str) -> None:
     """Spaces, quotes, Cyrillic, a newline: found, read, and the same after the address was written down."""
     uri = subject.seeded(name, name.encode())

@@ -12,7 +12,7 @@ import pytest
 
 from framehaul.contract.grants import FileOut, MultipartPut, OutputGrant, RelayOut
 from framehaul.contract.uris import Uri
-from framehaul.errors import AlreadyExists, NotFound
+from framehaul.errors import AlreadyExists, NotFound, StoreError
 from tests.conformance.store_rows import (
     BIG,
     FIFTEEN,
@@ -23,6 +23,8 @@ from tests.conformance.store_rows import (
     Servers,
     Subject,
     at_most,
+    stores_and_names,
+    stores_apart,
     stores_that,
 )
 
@@ -39,8 +41,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers) ->
 # put
 
 
-@having("name", (*ODD_NAMES, "deep/er/than/before.mp4", ".framehaul/done/marker"))
-@stores_that("put")
+@stores_and_names((*ODD_NAMES, "deep/er/than/before.mp4", ".framehaul/done/marker"), "put")
 def test_what_was_put_can_be_got(subject: Subject, name: str) -> None:
     """The entry that put gives is the one that stat gives; folders on the way are made."""
     uri = subject.address(name)
@@ -50,6 +51,15 @@ def test_what_was_put_can_be_got(subject: Subject, name: str) -> None:
     assert entry == subject.store.stat(uri)
     assert subject.read(uri) == FIFTEEN
     assert [found.uri for found in subject.store.list(subject.base)] == [uri]
+
+
+@stores_and_names(ODD_NAMES, "put", refused=True)
+def test_a_name_that_the_server_refuses_is_an_error(subject: Subject, name: str) -> None:
+    """Whatever the server's reason (see its row), nobody takes the object for written, and nothing lies there."""
+    with pytest.raises(StoreError):
+        subject.store.put(subject.address(name), [FIFTEEN])
+
+    assert list(subject.store.list(subject.base)) == []
 
 
 @stores_that("put")
@@ -175,7 +185,7 @@ def test_of_many_writers_at_once_one_wins(subject: Subject) -> None:
     assert [entry.uri for entry in subject.store.list(subject.base)] == [uri]
 
 
-@stores_that("put")
+@stores_apart("put")
 def test_a_big_object_is_written_in_bounded_memory(subject: Subject) -> None:
     """32 MiB go through in the pieces that they come in."""
     with at_most(12 * MIB):
