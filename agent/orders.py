@@ -90,7 +90,7 @@ def _judge_addresses(slot: str, grant: MultipartPut) -> None:
             url = httpx.URL(secret.get_secret_value())
         except httpx.InvalidURL:
             url = httpx.URL("")
-        if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+        if not url.host or (url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host))):
             raise Refusal(422, "bad-address", f"A grant of the slot {slot} holds an address that is not https.")
 
 

@@ -15,7 +15,9 @@ from controller.errors import LedgerError
 from controller.ledger import schema
 from framehaul.clock import Clock
 
-_BUSY_TIMEOUT_MS = 30_000
+# A plan of half a million jobs is written in one transaction: an engine that wants to write meanwhile waits, and its
+# machines wait for ten minutes before they take a laptop for silent.
+_BUSY_TIMEOUT_MS = 120_000
 
 
 class LedgerFile:

@@ -65,7 +65,7 @@ class Servers:
     @cached_property
     def rclone(self) -> Rclone:
         """Give one that checks signatures."""
-        return self._running.enter_context(Rclone(self._folder / "rclone", watchful=False))
+        return self._running.enter_context(Rclone(self._folder / "rclone"))
 
     @cached_property
     def moto(self) -> MotoServer:

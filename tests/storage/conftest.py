@@ -16,7 +16,7 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def open_rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rclone]:
     """Give a server that asks nobody who they are; the proxy before it does, by a clock that a test can set."""
-    with Rclone(tmp_path_factory.mktemp("rclone"), keys=None, watchful=False) as server:
+    with Rclone(tmp_path_factory.mktemp("rclone"), keys=None) as server:
         yield server
 
 
