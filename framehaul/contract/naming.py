@@ -50,7 +50,7 @@ def output_name(original: str, word: str, created_at: float, suffix: str, *, num
     ending = _cut(_plain(suffix), _MAX_SUFFIX_BYTES)
     tail = f"_{word}_{timestamp(created_at)}" + (f"_{number}" if number > 1 else "") + ending
     room = MAX_NAME_BYTES - len(tail.encode()) - len(".manifest.json")
-    return _cut(_plain(stem_and_suffix(original)[0]), room) + tail
+    return _cut(_plain(stem_and_suffix(original.rpartition("/")[2])[0]), room) + tail
 
 
 def stem_and_suffix(name: str) -> tuple[str, str]:
