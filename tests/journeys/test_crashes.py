@@ -8,6 +8,8 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
+
 from framehaul.contract.states import AttemptState, JobState, LeaseState
 from tests.journeys.person import Person, eventually
 
