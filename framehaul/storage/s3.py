@@ -55,7 +55,8 @@ class S3Store:
         except NotFound:
             raise
         except StoreError as exc:
-            self._explain(uri, exc)
+            if not exc.retryable:
+                self._explain(uri)
             raise
         return Entry(uri, reply["ContentLength"], fingerprint_of(reply["ETag"]), reply["LastModified"].timestamp())
 
@@ -144,7 +145,7 @@ class S3Store:
         if start != (size if end is None else end):
             raise StoreError(f"{self._bucket.site.place} refused to read [{start}, {end}) of {uri}.")
 
-    def _explain(self, uri: Uri, refused: StoreError) -> None:
+    def _explain(self, uri: Uri) -> None:
         """Raise what a GET says of the refusal: a reply to HEAD has no body that tells a wrong key from no right."""
         with contextlib.suppress(RangeRefused):
             reply = self._bucket.call("get_object", uri, Key=uri.key, Range="bytes=0-0")

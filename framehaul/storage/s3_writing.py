@@ -12,6 +12,7 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from framehaul.contract.uris import Uri
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from framehaul.storage.s3_client import Bucket
 
 _log = logging.getLogger(__name__)
-_LATE_S = 5.0
 
 
 class _KeyLocks:
@@ -41,6 +41,15 @@ class _KeyLocks:
 _locks = _KeyLocks()
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What tells one object in a place from a later one: bytes, entity tag, and the store's hour of writing."""
+
+    size: int
+    etag: str
+    modified: float
+
+
 class Writing:
     """One put: `write` sends the parts of a source and gives how many bytes they were."""
 
@@ -48,7 +57,6 @@ class Writing:
         self._bucket = bucket
         self._uri = uri
         self._replace = replace
-        self._began_at = bucket.hours.now()
 
     def write(self, parts: Iterator[Part]) -> int:
         """Send everything; whatever is raised on the way, no unfinished upload stays behind."""
@@ -61,14 +69,16 @@ class Writing:
         return part.size
 
     def _in_parts(self, first: Part, others: Iterator[Part]) -> int:
-        self._refuse_occupied()  # early: before gigabytes are sent for nothing
+        before = self._lies_there()
+        if before is not None and not self._replace:
+            raise self._exists()  # early: before gigabytes are sent for nothing
         upload_id: str = self._call("create_multipart_upload")["UploadId"]
         try:
             sent, sizes = [self._sent(upload_id, 1, first)], [first.size]
             for part in others:
                 sent.append(self._sent(upload_id, len(sent) + 1, part))
                 sizes.append(part.size)
-            self._complete(upload_id, sent, sum(sizes))
+            self._complete(upload_id, sent, sum(sizes), before)
         except BaseException:  # KeyboardInterrupt and GeneratorExit too: what is left behind costs money
             self._abort(upload_id)
             raise
@@ -80,11 +90,11 @@ class Writing:
         )
         return {"PartNumber": number, "ETag": reply["ETag"]}
 
-    def _complete(self, upload_id: str, sent: list[dict[str, Any]], size: int) -> None:
+    def _complete(self, upload_id: str, sent: list[dict[str, Any]], size: int, before: _Seen | None) -> None:
         with self._turn():
             self._settled(
                 "complete_multipart_upload",
-                lambda: self._is_fresh(size),
+                lambda: self._is_new(size, before),
                 UploadId=upload_id,
                 MultipartUpload={"Parts": sent},
             )
@@ -121,27 +131,24 @@ class Writing:
             yield
             return
         with _locks.of(self._bucket.site.place, self._uri):
-            self._refuse_occupied()
+            if self._lies_there() is not None:
+                raise self._exists()
             yield
 
-    def _refuse_occupied(self) -> None:
-        if self._replace:
-            return
-        with contextlib.suppress(NotFound):
-            self._call("head_object")
-            raise self._exists()
+    def _lies_there(self) -> _Seen | None:
+        try:
+            found = self._call("head_object")
+        except NotFound:
+            return None
+        return _Seen(found["ContentLength"], found["ETag"], found["LastModified"].timestamp())
 
     def _exists(self) -> AlreadyExists:
         return AlreadyExists(f"Something lies at {self._uri} already.")
 
-    def _is_fresh(self, size: int) -> bool:
+    def _is_new(self, size: int, before: _Seen | None) -> bool:
         """Say whether an object of this size came to lie there since we began; nobody else knew the upload."""
-        try:
-            found = self._call("head_object")
-        except NotFound:
-            return False
-        is_late = found["LastModified"].timestamp() >= self._began_at - _LATE_S
-        return bool(found["ContentLength"] == size and is_late)
+        found = self._lies_there()
+        return found is not None and found.size == size and found != before
 
     def _same_bytes(self, part: Part) -> bool:
         """Compare what lies there with what we sent: few bytes, and then it matters little who sent them."""

@@ -60,8 +60,8 @@ def test_what_the_account_says_counts_more() -> None:
     ("words", "sentence"),
     [
         ({"endpoint": None}, "B2_ENDPOINT"),
-        ({"key_id": None, "endpoint": B2}, "B2_KEY not set"),
-        ({"secret": SecretStr(" "), "endpoint": B2}, "B2_SECRET not set"),
+        ({"key_id": None, "endpoint": B2}, "B2_SECRET is set, B2_KEY is not"),
+        ({"secret": SecretStr(" "), "endpoint": B2}, "B2_KEY is set, B2_SECRET is not"),
         ({"endpoint": "https://f004.backblazeb2.com"}, "not where B2 speaks S3"),
         ({"endpoint": "https://clips.s3.us-west-004.backblazeb2.com"}, "not where B2 speaks S3"),
         ({"endpoint": f"{B2}/clips"}, "not the address of a server"),
@@ -83,7 +83,7 @@ def test_an_account_that_cannot_work_is_refused_with_a_sentence(words: dict[str,
 
 def test_half_a_key_for_s3_is_no_key() -> None:
     """One of the two words alone is a mistake and not a wish for boto3's own search."""
-    with pytest.raises(BadAccount, match="AWS_SECRET_ACCESS_KEY not set"):
+    with pytest.raises(BadAccount, match="AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not"):
         _site("s3", secret=None)
 
 
