@@ -24,8 +24,9 @@ times (how often; the first four below strike once unless told otherwise, all ot
 
     lose_reply                       forwarded, and the connection closed without an answer
     error_in_200 {"done"}            200 and <Error>, as complete can; with done the store did it all the same
-    stall {"seconds"}                nothing is answered until then, or until released; with "bytes": at byte n of a
-                                     body; with "total_bytes": at byte n of all bodies together, and then every one
+    stall {"seconds"}                nothing is answered until then, until released, or until the client hangs up;
+                                     with "bytes": at byte n of a body; with "total_bytes": at byte n of all bodies
+                                     together, and then every one
     cut {"bytes" | "total_bytes"}    the connection ends at that byte; "way": "up" or "down" for one direction only
     slow {"bytes_per_s"}             each body at this pace
     status {"code", "retry_after", "error", "message"}   503 SlowDown, 500, 403, 404, 400 AuthorizationHeaderMalformed

@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         for fault in rules.named("stall"):
             if not {"bytes", "total_bytes"} & set(fault.words) and rules.book.strike(fault):
                 entry["fault"] = "stall"
-                hold(fault)
+                hold(fault, self.connection)
 
     def _refusal(self, asked: Asked, rules: Rules, entry: dict[str, Any]) -> Refusal | None:
         """Say no where the signature or a fault wants it."""
@@ -191,7 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(self, asked: Asked, rules: Rules, entry: dict[str, Any]) -> None:
         """Carry the request to the store and its reply back."""
         desk = self.server.desk
-        up, down = (Stream(rules, way, entry, desk.keep_bytes, self.server.closing) for way in ("up", "down"))
+        up, down = (
+            Stream(rules, way, entry, desk.keep_bytes, self.server.closing, self.connection) for way in ("up", "down")
+        )
         try:
             with closing(HTTPConnection(*desk.upstream, timeout=300)) as there:
                 reply = self._ask(there, asked, up)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tests.emulators.s3_rules import Book, Fault, Rules
 
 _SLOW_STEPS_PER_S = 20
+_LOOK_EVERY_S = 0.1
 
 
 class Cut(Exception):
@@ -19,11 +23,18 @@ class Stream:
     """One body on its way `up` to the store or `down` to the client."""
 
     def __init__(
-        self, rules: Rules, way: str, entry: dict[str, Any], keep_bytes: int, closing: threading.Event
+        self,
+        rules: Rules,
+        way: str,
+        entry: dict[str, Any],
+        keep_bytes: int,
+        closing: threading.Event,
+        client: socket.socket,
     ) -> None:
         self.passed = 0
         self.kept = bytearray()
         self._book: Book = rules.book
+        self._client = client
         self._way, self._entry, self._keep_bytes, self._closing = way, entry, keep_bytes, closing
         here = [fault for fault in rules.faults if fault.words.get("way", way) == way]
         self._slow = next((fault.words["bytes_per_s"] for fault in here if fault.name == "slow"), None)
@@ -81,12 +92,27 @@ class Stream:
                 raise Cut
             if fault.name == "stall" and (struck or fault.left_bytes is not None):
                 self._entry["fault"] = "stall"  # one that counts all bodies holds all of them
-                hold(fault)
+                hold(fault, self._client)
 
 
-def hold(fault: Fault) -> None:
-    """Answer nothing until the stall's seconds are over or somebody lets go."""
-    fault.released.wait(fault.words.get("seconds"))
+def hold(fault: Fault, client: socket.socket) -> None:
+    """Answer nothing until the stall's seconds are over or somebody lets go; Cut when the client has hung up.
+
+    A store notices that too. One that did not would keep a part locked, and let nobody send it again (rclone).
+    """
+    seconds = fault.words.get("seconds")
+    until = None if seconds is None else time.monotonic() + seconds
+    while not fault.released.wait(_LOOK_EVERY_S):
+        if until is not None and time.monotonic() >= until:
+            return
+        if _has_hung_up(client):
+            raise Cut
+
+
+def _has_hung_up(client: socket.socket) -> bool:
+    watch = select.poll()
+    watch.register(client, select.POLLRDHUP)
+    return bool(watch.poll(0))
 
 
 def _place(fault: Fault) -> object:
