@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pydantic import SecretStr
-
 from controller.errors import ConfigError
 from controller.inputs.patterns import is_pattern
 from controller.settings import Secrets, Settings
@@ -21,7 +19,7 @@ NO_ACCOUNTS: Accounts = MappingProxyType({})
 
 
 def accounts_of(secrets: Secrets, settings: Settings) -> Accounts:
-    """Give an account for each scheme that something was said of; ConfigError where half of one is missing.
+    """Give an account for each scheme that something was said of. Half an account is its store's to refuse.
 
     What the environment says of an endpoint or region goes before the settings: it stands beside the key, and is
     that key's own. A scheme without any of it is left to its store (for s3:// that is boto3's own chain: AWS_PROFILE).
@@ -54,24 +52,17 @@ def auto_target(secrets: Secrets) -> str | None:
 
 
 def _b2(secrets: Secrets) -> Account:
-    _judge_halves({"B2_KEY": secrets.b2_key, "B2_SECRET": secrets.b2_secret})
     return Account(secrets.b2_key, secrets.b2_secret, endpoint=secrets.b2_endpoint)
 
 
 def _s3(secrets: Secrets) -> Account:
-    key, secret, token = secrets.aws_access_key_id, secrets.aws_secret_access_key, secrets.aws_session_token
-    _judge_halves({"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret})
-    if token is not None and key is None:
-        raise ConfigError("AWS_SESSION_TOKEN is set, AWS_ACCESS_KEY_ID is not.", advice=_WHERE)
-    endpoint = secrets.aws_endpoint_url_s3 or secrets.aws_endpoint_url
-    return Account(key, secret, token, endpoint, secrets.aws_region or secrets.aws_default_region)
-
-
-def _judge_halves(halves: Mapping[str, SecretStr | None]) -> None:
-    lacking = [name for name, value in halves.items() if value is None]
-    if len(lacking) == 1:
-        (given,) = halves.keys() - lacking
-        raise ConfigError(f"{given} is set, {lacking[0]} is not: neither opens anything alone.", advice=_WHERE)
+    return Account(
+        secrets.aws_access_key_id,
+        secrets.aws_secret_access_key,
+        secrets.aws_session_token,
+        secrets.aws_endpoint_url_s3 or secrets.aws_endpoint_url,
+        secrets.aws_region or secrets.aws_default_region,
+    )
 
 
 def _placed(account: Account, said: Mapping[str, object]) -> Account:

@@ -24,6 +24,7 @@ from controller.state import StateFolder
 from controller.target import judge_folder, judge_kind
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import FramehaulError
+from framehaul.storage.accounts import Accounts
 from framehaul.storage.base import Stores
 
 _OLDEST_PYTHON = (3, 11)
@@ -149,6 +150,15 @@ def check_output(settings: Settings) -> Finding:
     except FramehaulError as exc:
         return bad("output folder", exc)
     return good("output folder", target.key if target.scheme == "file" else target.public())
+
+
+def check_accounts(accounts: Accounts, stores: Stores) -> Iterator[Finding]:
+    """Look whether each account could be one, as far as that shows without asking its store."""
+    for scheme in accounts:
+        try:
+            stores.open(Uri(scheme, "any", ""))
+        except FramehaulError as exc:
+            yield Finding(f"account for {scheme}://", Level.WARN, exc.message, exc.advice)
 
 
 def check_bucket(uri: Uri, stores: Stores, *, results: bool) -> Finding:

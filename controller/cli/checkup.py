@@ -22,6 +22,7 @@ from controller.terminal.tables import say
 from framehaul.contract.pipeline import Needs
 from framehaul.contract.uris import parse_uri
 from framehaul.errors import FramehaulError
+from framehaul.storage.accounts import Accounts
 
 
 def doctor(chosen: Chosen, configured: Configured, results: Results, talk: Talk) -> int:
@@ -57,15 +58,16 @@ def _findings(chosen: Chosen, configured: Configured, results: Results, talk: Ta
     yield checks.check_output(settings)
     try:
         with seated(configured.state, talk, accounts) as seat:
-            yield from _findings_in_buckets(seat, settings, bucket)
+            yield from _findings_in_buckets(seat, settings, accounts, bucket)
             yield from _findings_at(seat, settings)
     except ControllerError as exc:
         yield checks.bad("state", exc)
 
 
-def _findings_in_buckets(seat: Seat, settings: Settings, own: str | None) -> Iterator[Finding]:
+def _findings_in_buckets(seat: Seat, settings: Settings, accounts: Accounts, own: str | None) -> Iterator[Finding]:
     """Try the accounts where inputs lie and results go; else, and where it is none of them, in one's own bucket."""
     stores, target = seat.desk.stores, parse_uri(settings.to)
+    yield from checks.check_accounts(accounts, stores)
     places = dict.fromkeys(map(parse_uri, settings.inputs), False) | {target: True}
     tried = {uri: results for uri, results in places.items() if uri.scheme in BUCKET_SCHEMES}
     if own is not None and not any((uri.scheme, uri.authority) == ("b2", own) for uri in tried):

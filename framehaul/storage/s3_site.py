@@ -65,10 +65,14 @@ def _key(scheme: str, account: Account) -> tuple[SecretStr, SecretStr] | None:
     halves = [half.get_secret_value().strip() if half else "" for half in (account.key_id, account.secret)]
     missing = [word for word, half in zip(words, halves, strict=True) if not half]
     if scheme == "s3" and len(missing) == len(words):
+        if account.session_token:
+            raise BadAccount(f"AWS_SESSION_TOKEN is set, {words[0]} is not.", advice="Set both, or neither.")
         return None
     if missing:
+        given = [word for word in words if word not in missing]
+        why = f"{given[0]} is set, {missing[0]} is not" if given else f"{' and '.join(missing)} are not set"
         raise BadAccount(
-            f"There is no key for {scheme}:// addresses: {' and '.join(missing)} not set.",
+            f"There is no key for {scheme}:// addresses: {why}.",
             advice=f"Set {', '.join([*words, 'B2_ENDPOINT'] if scheme == 'b2' else words)} in the environment or .env.",
         )
     return SecretStr(halves[0]), SecretStr(halves[1])

@@ -113,7 +113,7 @@ def test_an_account_that_opens_everything_is_found_good_and_leaves_nothing(
         ({"endpoint": "http://127.0.0.1:9"}, "127.0.0.1:9 cannot be reached. Check the endpoint"),
         ({"endpoint": "https://no.such.host.invalid"}, "does not resolve. Check the endpoint"),
         ({"endpoint": None}, "B2_ENDPOINT is not set"),
-        ({"key_id": None}, "B2_KEY not set"),
+        ({"key_id": None}, "B2_SECRET is set, B2_KEY is not"),
         ({"endpoint": "http://192.0.2.1"}, "without encryption. Use https://"),
     ],
 )

@@ -11,9 +11,13 @@ from pydantic import SecretStr
 from controller.accounts import accounts_of, auto_target, input_below_bucket
 from controller.cli.asked import accounts_for, settings_of
 from controller.cli.options import Chosen, Configured, Results
+from controller.doctor import Level, check_accounts
 from controller.errors import ConfigError
 from controller.settings import Secrets, Settings, load_settings
+from framehaul.contract.uris import Uri
+from framehaul.errors import BadAccount
 from framehaul.storage.accounts import Account, Accounts
+from framehaul.storage.base import Stores
 
 B2 = {"B2_KEY": "004id", "B2_SECRET": "K004hush"}
 
@@ -65,22 +69,28 @@ def test_settings_say_where_a_store_answers_unless_the_environment_does() -> Non
 
 
 @pytest.mark.parametrize(
-    ("names", "lacking"),
+    ("names", "scheme", "lacking"),
     [
-        ({"B2_KEY": "004id"}, "B2_KEY is set, B2_SECRET is not"),
-        ({"B2_SECRET": "hush"}, "B2_SECRET is set, B2_KEY is not"),
-        ({"AWS_ACCESS_KEY_ID": "AKIA"}, "AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not"),
-        ({"AWS_SECRET_ACCESS_KEY": "hush"}, "AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not"),
-        ({"AWS_SESSION_TOKEN": "hush"}, "AWS_SESSION_TOKEN is set, AWS_ACCESS_KEY_ID is not"),
+        ({"B2_KEY": "004id"}, "b2", "B2_KEY is set, B2_SECRET is not"),
+        ({"B2_SECRET": "hush"}, "b2", "B2_SECRET is set, B2_KEY is not"),
+        ({"AWS_ACCESS_KEY_ID": "AKIA"}, "s3", "AWS_ACCESS_KEY_ID is set, AWS_SECRET_ACCESS_KEY is not"),
+        ({"AWS_SECRET_ACCESS_KEY": "hush"}, "s3", "AWS_SECRET_ACCESS_KEY is set, AWS_ACCESS_KEY_ID is not"),
+        ({"AWS_SESSION_TOKEN": "hush"}, "s3", "AWS_SESSION_TOKEN is set, AWS_ACCESS_KEY_ID is not"),
     ],
 )
-def test_half_an_account_names_what_is_lacking(names: dict[str, str], lacking: str) -> None:
-    """And nothing of what is there."""
-    with pytest.raises(ConfigError) as told:
-        accounts(names)
+def test_half_an_account_is_refused_where_it_is_wanted_and_nowhere_else(
+    names: dict[str, str], scheme: str, lacking: str
+) -> None:
+    """It names what is lacking, and nothing of what is there; work that needs no bucket goes on beside it."""
+    with Stores(accounts(names)) as stores:
+        stores.open(Uri("file", "", "/somewhere"))
+        with pytest.raises(BadAccount) as told:
+            stores.open(Uri(scheme, "clips", ""))
+        (found,) = check_accounts(accounts(names), stores)
 
     assert lacking in str(told.value)
     assert "hush" not in str(told.value)
+    assert (found.level, lacking in found.told) == (Level.WARN, True)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_batch_from_bucket_to_bucket_is_done_once_and_again_only_where_somethi
     assert "Nothing is left to do." in _enhances(person, bucket)
     assert bucket.proxy.count(operation=OBJECT_READS, key="in/") == 0, "decided without opening any object"
 
-    _enhances(person, bucket, "--crf", "30")
+    _enhances(person, bucket, "--param", "crf=30")
     assert len(bucket.results()) == len(bucket.markers()) == 2
 
     bucket.lay("in/trip/clip.mp4", _another(original))
