@@ -23,7 +23,7 @@ _BUSY_TIMEOUT_S = 30.0
 _ROWS_AT_ONCE = 5000
 # A listing takes minutes; one that is older than this was given up by whoever began it.
 _GIVEN_UP_S = 24 * 3600.0
-_CACHE_KIB = 8192
+_CACHE_KIB = 32768  # asked at random: as in `spool`
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS listings (
     id INTEGER PRIMARY KEY, target TEXT NOT NULL, endpoint TEXT NOT NULL, begun_at REAL NOT NULL, whole INTEGER NOT NULL

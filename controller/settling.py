@@ -158,4 +158,5 @@ class Settling:
 
 def spelling(source: Source, output: OutputSlot) -> str:
     """Spell an output as a disk may that knows no capitals, or one way of writing accents only."""
-    return unicodedata.normalize("NFC", source.folder + output.name).casefold()
+    name = source.folder + output.name
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
