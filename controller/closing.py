@@ -14,11 +14,13 @@ from controller.publish import publish, read_manifest
 from controller.verify import VerifyMode, prove
 from framehaul.contract.receipt import Receipt
 from framehaul.contract.states import AttemptReason, AttemptState, JobReason, JobState
-from framehaul.errors import FramehaulError, NotFound, StoreError
+from framehaul.errors import AccessDenied, FramehaulError, NoSuchBucket, NotFound, StoreError, StoreFull
 
 HOLD_PAUSE_S = 10.0
 _KEPT = "The result is kept; trying again."
 _NOT_STORED = "The result could not be stored"
+# What a store says of a whole place: a key that may not write, a bucket that is gone, a cap that is reached.
+_OF_THE_PLACE = (AccessDenied, NoSuchBucket, StoreFull)
 
 
 class Closing:
@@ -136,10 +138,23 @@ class Closing:
         elif job.state is JobState.ASSIGNED and isinstance(exc, AgentError) and exc.problem.type == "about:blank":
             self._end_failed(job, exc)
             await self.plan_again(JobReason.ATTEMPT_FAILED, str(exc))  # not our agent's word: another machine may
+        elif job.state is JobState.ASSIGNED and isinstance(exc, _OF_THE_PLACE):
+            await before()
+            await self._pause(job, exc)
         else:
             self._end_failed(job, exc)
             reason = JobReason.PROOF_FAILED if isinstance(exc, ProofFailed) else JobReason.REFUSED
             await self.exclude(reason, str(exc))
+
+    async def _pause(self, job: Job, exc: FramehaulError) -> None:
+        """Let the whole batch wait: what its place refuses one job, it would refuse all of them."""
+        ledger = self._desk.ledger
+        if ledger.pause(job.batch_id, str(exc)):  # first, or the job would be handed out again at once
+            self._desk.observer.say(
+                f"{job.batch_id} waits, since its results could not be put: {exc} Then: framehaul resume"
+            )
+        ledger.end_attempt(job, AttemptState.STOPPED, AttemptReason.LEASE_ENDED, str(exc))
+        await self.plan_again(JobReason.REFUSED, str(exc))
 
     def _end_failed(self, job: Job, exc: FramehaulError) -> None:
         if job.state is JobState.ASSIGNED:

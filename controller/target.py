@@ -16,6 +16,8 @@ from framehaul.storage.base import Stores
 
 _LONGEST_KEY_BYTES = {"b2": 1024, "s3": 1024, "file": 4095}
 _MOST_BYTES_A_SIGN, _FOR_THE_ENDING = 4, 32  # in UTF-8; of `/` and `.manifest.json`
+# Of what lies below a target besides results: done-markers and receipts, with some bytes to spare.
+_LONGEST_OWN_BYTES = 100
 _ADVICE = "Name another folder with --to."
 
 
@@ -30,6 +32,13 @@ def judge_folder(target: Uri) -> None:
 
     Looks at the lowest folder that is there: the rest would be made in it.
     """
+    most, size = _LONGEST_KEY_BYTES.get(target.scheme), len(target.key.encode(errors="surrogateescape"))
+    if most is not None and size + _LONGEST_OWN_BYTES > most:
+        raise ConfigError(
+            f"The name of the results' folder has {size} bytes; with what Framehaul notes in it, such as"
+            f" done-markers, the store would need {size + _LONGEST_OWN_BYTES} of {most}.",
+            advice=_ADVICE,
+        )
     if target.scheme != "file":
         return
     folder = Path(target.key)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from html import unescape
 from http import HTTPStatus
 
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9._-]{1,64})\s*</Code>")
+_ETAG = re.compile(r"<ETag>\s*([^<]{1,256}?)\s*</ETag>")
 _ERROR = re.compile(r"<Error[\s>]")
 _EXPIRED = re.compile(r"expired", re.IGNORECASE)
 _OTHER_HOUR = re.compile(r"not yet valid|TooSkewed|difference between the request time", re.IGNORECASE)
@@ -67,6 +69,12 @@ class Answer:
         """The store's own word for what is wrong; empty where it gives none."""
         found = _CODE.search(self.body)
         return found[1] if found else ""
+
+    @property
+    def etag(self) -> str:
+        """What `complete` calls the object that it made, without quotes; empty where it does not say."""
+        found = _ETAG.search(self.body)
+        return unescape(found[1]).strip('"') if found else ""
 
     @property
     def words(self) -> str:

@@ -29,6 +29,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _TRY_LATER = frozenset({408, 425, 429})
 _GONE = frozenset({404, 410})
 _TELL_EVERY_BYTES = 4 << 20
+_BEGINNING_BYTES = 8 << 20
 _REFUSAL_BYTES = 16 << 10
 
 
@@ -53,23 +54,36 @@ class Pull:
         self._socket: socket.socket | None = None
 
     def run(self, grant: HttpGet, past: Callable[[], bool]) -> None:
-        """Go on where the part file ends. Hiccup when it may work later; `past` says that the grant's hour is over."""
+        """Go on where the part file ends. Hiccup when it may work later; `past` says that the grant's hour is over.
+
+        A long object's beginning is asked for by itself: whatever is wrong shows after a few bytes, and some stores
+        (rclone) hash what is read from its first byte on to the last, at half their speed.
+        """
+        if (self._entry.size or 0) > _BEGINNING_BYTES and not self._resume_from():
+            self._ask(grant, past, _BEGINNING_BYTES)
+        self._ask(grant, past)
+
+    def _ask(self, grant: HttpGet, past: Callable[[], bool], most: int | None = None) -> None:
+        """Make one request: for `most` bytes from the first on, else for all that is missing."""
         have = self._resume_from()
         if have == self._entry.size:
             return
         headers = {"Accept-Encoding": "identity"}
         if have:
             headers |= {"Range": f"bytes={have}-", "If-Range": self._part.validator}
+        elif most:
+            headers["Range"] = f"bytes=0-{most - 1}"
         try:
             with self._client.stream("GET", grant.url.get_secret_value(), headers=headers) as reply:
                 self._remember(reply)
                 self._judge(reply, have, past)
                 self._take(reply)
+                goal = most if most and _is_partial(reply) else self._entry.size
         except httpx.TransportError as exc:
             raise Hiccup(_broken(exc)) from exc
         finally:
             self._socket = None
-        if self._entry.size is not None and self._part.size() < self._entry.size:
+        if goal is not None and self._part.size() < goal:
             raise Hiccup("the reply ended early")
 
     def halt(self) -> None:
@@ -91,12 +105,14 @@ class Pull:
 
     def _judge(self, reply: httpx.Response, have: int, past: Callable[[], bool]) -> None:
         status = reply.status_code
-        if status == httpx.codes.PARTIAL_CONTENT and have:
+        if _is_partial(reply):
             self._go_on(reply, have)
         elif status == httpx.codes.OK:
             self._begin(reply, have)
         elif status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             self._check_pin(reply)
+            if not have:
+                self._check_total(reply.headers.get("Content-Range", "").removeprefix("bytes */"))
             self._restart()
             raise Hiccup("the store has fewer bytes than came before")
         else:
@@ -124,13 +140,16 @@ class Pull:
 
     def _go_on(self, reply: httpx.Response, have: int) -> None:
         self._check_pin(reply)
-        if (name := _validator(reply)) and name != self._part.validator:
+        name = _validator(reply)
+        if have and name and name != self._part.validator:
             raise self._replaced("while it was fetched")
         told = _CONTENT_RANGE.fullmatch(reply.headers.get("Content-Range", ""))
         if told is None or int(told[1]) != have:
             self._restart()
             raise Hiccup("the store answered with another range")
         self._check_total(None if told[3] == "*" else told[3])
+        if not have:
+            self._restart(name)
 
     def _check_pin(self, reply: httpx.Response) -> None:
         """Hold the reply against the plan. A weak etag says nothing of the bytes; size and date are held besides."""
@@ -173,6 +192,12 @@ class Pull:
             left = memoryview(data)
             while left:
                 left = left[file.write(left) :]
+
+
+def _is_partial(reply: httpx.Response) -> bool:
+    """Say whether a part was sent. Some stores (rclone) call that 200, and only the range tells."""
+    partial = httpx.codes.PARTIAL_CONTENT
+    return reply.status_code == partial or (reply.status_code == httpx.codes.OK and "Content-Range" in reply.headers)
 
 
 def _beginning(reply: httpx.Response) -> str:

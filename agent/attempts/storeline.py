@@ -97,16 +97,17 @@ class StoreClient:
 
         return await self._persist(door, once)
 
-    async def complete(self, door: Door, body: str) -> None:
-        """Ask the store to make one object of the parts."""
+    async def complete(self, door: Door, body: str) -> str:
+        """Ask the store to make one object of the parts; give what it calls that, "" where it does not say."""
 
-        async def once(grant: MultipartPut) -> None:
+        async def once(grant: MultipartPut) -> str:
             patient_s = self._stall_s * _COMPLETING_STALLS
             async with self._reply("POST", grant.complete_url, content=body.encode(), read_s=patient_s) as reply:
                 answer = _answer(reply, await _read(reply))
             judge(answer, past=self._past(grant))
+            return answer.etag
 
-        await self._persist(door, once)
+        return await self._persist(door, once)
 
     async def read_back(self, door: Door, start: int, length: int) -> tuple[int, bytes] | None:
         """Give the object's size and `length` of its bytes from `start` on; None where there is no object."""

@@ -19,8 +19,10 @@ from controller.report import exit_code
 from controller.retrying import failed_jobs, latest_failed, replan
 from controller.session import Session
 from controller.settings import Settings
+from controller.target import check_target
 from controller.terminal.tables import job_as_json, lease_as_json
 from controller.terminal.words import counted
+from framehaul.contract.uris import parse_uri
 
 _LISTED = 3
 
@@ -38,6 +40,7 @@ def resume(configured: Configured, talk: Acting, batch: BatchName = None) -> int
             seat.insist("There is nothing to go on with.")
         if talk.dry_run:
             return _rehearsed(seat, batches, "would be gone on with").printed(seat)
+        _check_targets(seat, batches)
         for found in batches:
             seat.desk.ledger.wish(WishWord.RUN, found.id)
         # Even without a batch a machine may be left over from a crash: the engine sees to that.
@@ -101,6 +104,15 @@ def _carry_out_the_stop(seat: Seat, settings: Settings, batches: list[Batch], as
     seat.insist("Nothing is running, nothing is billing.")
     code = exit_code(seat.desk.ledger, [], interrupted=False)
     return Ended(code, document={**asked, "by": "this command", "still_running": []})
+
+
+def _check_targets(seat: Seat, batches: list[Batch]) -> None:
+    """Try where results will go before anything is rented for them; a machine that is there is looked after first."""
+    desk = seat.desk
+    if desk.state.is_locked() or desk.ledger.leases(alive=True):
+        return
+    for target in dict.fromkeys(parse_uri(batch.target) for batch in batches):
+        check_target(target, desk.stores)
 
 
 def _rehearsed(seat: Seat, batches: list[Batch], fate: str) -> Ended:

@@ -109,7 +109,7 @@ def carry(seat: Seat, settings: Settings, ids: Sequence[str]) -> Ended:
     code = exit_code(desk.ledger, batches, interrupted=interrupted, others_at_work=session.others_at_work)
     if code is ExitCode.INTERRUPTED:
         left = "what is left waits in the ledger: framehaul resume" if waiting else "nothing was left to do"
-        seat.insist(f"Interrupted; {left}")
+        seat.insist(f"{'Interrupted' if session.interrupted else 'Paused'}; {left}")
     return Ended(code, carried, document)
 
 

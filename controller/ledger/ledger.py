@@ -193,6 +193,16 @@ class Ledger(JobRows, UploadRows):
                 db.execute(update(table).where(table.c.id == row["id"]).values(done_at=self._clock.now()))
         return [Wish(row["id"], row["at"], row["batch_id"], WishWord(row["wish"])) for row in rows]
 
+    def pause(self, batch_id: str, why: str) -> bool:
+        """Let a batch wait until a person goes on with it; False where it was asked to stop before."""
+        table = schema.batches
+        with self._writing() as db:
+            running = update(table).where(table.c.id == batch_id, table.c.wish == WishWord.RUN)
+            paused = db.execute(running.values(wish=WishWord.DRAIN)).rowcount == 1
+            if paused:
+                self._tell(db, batch_id, f"paused: {why}")
+        return paused
+
     def events(self, subject: str | None = None) -> list[Event]:
         """Read the ledger's story."""
         query = select(schema.events).order_by(schema.events.c.id)

@@ -177,7 +177,7 @@ async def test_lost_reply_of_complete_is_no_lost_upload(attempt: Attempt, vault:
 
 async def test_agent_that_dies_after_complete_finds_its_object(attempt: Attempt, vault: Vault) -> None:
     """Killed between the store's answer and its own note, the agent asks what lies there, and believes its digests."""
-    held = vault.proxy.fault("stall", operation="GetObject", key="job-1.mp4")
+    held = vault.proxy.fault("stall", operation="CompleteMultipartUpload", key="job-1.mp4", bytes=0, way="down")
     assert held is not None
     async with attempt.delivery():
         await eventually(held.struck.is_set)
@@ -188,6 +188,20 @@ async def test_agent_that_dies_after_complete_finds_its_object(attempt: Attempt,
 
     attempt.assert_delivered()
     assert sorted(vault.sent_parts()) == _PARTS
+
+
+@pytest.mark.parametrize("named_by_parts", [True, False])
+async def test_an_object_is_looked_at_once_it_is_put_together_unless_its_name_says_what_it_is(
+    attempt: Attempt, vault: Vault, named_by_parts: bool
+) -> None:
+    """Most stores name it by the md5s of its parts: a reading of theirs is saved. Of others the size is asked."""
+    if not named_by_parts:
+        vault.proxy.fault("other_etag", operation="CompleteMultipartUpload")
+
+    await attempt.delivered()
+
+    attempt.assert_delivered()
+    assert vault.proxy.count(operation="GetObject") == (0 if named_by_parts else 3)
 
 
 async def test_parts_that_the_store_lost_are_sent_again(attempt: Attempt, vault: Vault) -> None:

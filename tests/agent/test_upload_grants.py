@@ -149,7 +149,8 @@ async def test_object_of_another_run_is_not_taken_for_ours(attempt: Attempt, vau
 
 
 async def test_object_that_is_not_what_was_sent_is_noticed(attempt: Attempt, vault: Vault) -> None:
-    """A store that says yes and holds something else is not believed."""
+    """A store that says yes, does not name the object by its parts, and holds something else is not believed."""
+    vault.proxy.fault("other_etag", operation="CompleteMultipartUpload")
     vault.proxy.fault("stall", operation="GetObject")
 
     async with attempt.delivery() as task:

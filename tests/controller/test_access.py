@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from pydantic import SecretStr
 from controller.access import check_listing, check_reading, check_results
 from controller.doctor import Level, check_bucket
 from controller.errors import ConfigError, ExitCode
+from controller.ledger import Ledger
+from controller.state import StateFolder
 from framehaul.clock import SystemClock
+from framehaul.contract.states import JobState
 from framehaul.contract.uris import parse_uri
 from framehaul.storage.accounts import Account
 from framehaul.storage.base import Stores
+from tests.controller.desks import a_batch, a_job_row
 from tests.controller.typist import Typist
 from tests.emulators.s3_faults import S3Faults
 from tests.rclone import KEY_ID, SECRET, Rclone
@@ -243,6 +248,24 @@ def test_a_missing_right_to_write_stops_a_rehearsal_too(
     store.fault("deny", operation="GetObject")
     told = typist.types("plan", IN, "--to", OUT)
     assert (told.code, "readFiles" in told.err) == (ExitCode.USAGE, True)
+
+
+def test_going_on_tries_the_place_of_the_results_before_anything_is_rented(
+    typist: Typist, environment: Callable[..., None], store: S3Faults
+) -> None:
+    """A key that lost its rights since ends the command with a sentence; the jobs wait, and no machine is there."""
+    environment()
+    state = StateFolder.choose(typist.state)
+    with closing(Ledger(state.ledger, SystemClock())) as ledger:
+        ledger.add_batch(a_batch(target=OUT), [a_job_row()])
+    store.fault("deny", operation="CreateMultipartUpload")
+
+    told = typist.types("resume")
+
+    assert (told.code, "writeFiles" in told.err) == (ExitCode.USAGE, True)
+    with closing(Ledger(state.ledger, SystemClock())) as ledger:
+        assert [job.state for job in ledger.jobs()] == [JobState.PLANNED]
+        assert ledger.leases() == []
 
 
 def test_auto_upload_sends_results_into_the_bucket_and_the_plan_says_so(

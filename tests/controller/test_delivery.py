@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.ledger.rows import WishWord
 from framehaul.contract.grants import HttpGet, MultipartPut, RelayIn, RelayOut
 from framehaul.contract.states import JobReason, JobState
 from framehaul.errors import BadAccount
@@ -153,15 +154,37 @@ async def test_what_an_earlier_attempt_put_there_is_written_over(depot: Depot) -
     await depot.kill()
 
 
-async def test_a_key_that_may_not_write_ends_the_job_and_not_the_night(depot: Depot) -> None:
-    """Nothing was granted, so nothing is lost: the machine does not wait for somebody to wake up."""
-    depot.plan("a.mp4")
+async def test_a_key_that_may_not_write_lets_the_batch_wait_and_the_machine_go(depot: Depot) -> None:
+    """Nobody pays for a night in which nothing can be put, no job is given up for it, and it is said once."""
+    batch = depot.plan("a.mp4", "b.mp4", "c.mp4")
     depot.bucket.fault("begin_refused")
 
     await depot.run(within_s=60.0)
 
-    assert (depot.states(), depot.job().reason) == (["excluded"], JobReason.REFUSED)
+    assert depot.states() == ["planned"] * 3
     assert "may not write" in depot.job().message
+    depot.assert_nothing_bills()
+    (told,) = [said for said in heard(depot.desk).said if said.startswith(batch.id)]
+    assert told.endswith("Then: framehaul resume")
+
+    depot.bucket.mend()
+    depot.desk.ledger.wish(WishWord.RUN, batch.id)
+    await depot.run(within_s=120.0)
+
+    depot.assert_all_is_well()
+
+
+async def test_a_batch_whose_store_refuses_it_keeps_no_other_from_its_work(depot: Depot) -> None:
+    """A bucket without rights pauses what goes there; what goes elsewhere is done."""
+    paused, done = depot.plan("a.mp4"), depot.plan("b.mp4", to=str(depot.outputs))
+    depot.bucket.fault("begin_refused")
+
+    await depot.run(within_s=120.0)
+
+    ledger = depot.desk.ledger
+    assert [job.state for job in ledger.jobs(batch_id=paused.id)] == [JobState.PLANNED]
+    assert [job.state for job in ledger.jobs(batch_id=done.id)] == [JobState.PUBLISHED]
+    depot.assert_nothing_bills()
 
 
 async def test_a_store_that_is_down_for_ten_minutes_costs_nothing_but_time(depot: Depot) -> None:

@@ -314,3 +314,18 @@ def test_events_tell_the_story(ledger: Ledger, clock: Hours) -> None:
 def test_a_lease_costs_from_its_purchase_to_its_end(changes: dict[str, Any], dollars: float) -> None:
     """By the hour; nothing before it was bought, nothing after it is gone, and never less than nothing."""
     assert a_lease(**changes).dollars(HOUR + 1800) == pytest.approx(dollars)
+
+
+def test_a_pause_is_a_wish_that_a_person_takes_back(ledger: Ledger) -> None:
+    """Only what was to run is paused, once, with the reason in the story; going on is the newer word."""
+    ledger.add_batch(a_batch(), [a_job_row()])
+    (batch,) = ledger.batches()
+
+    assert ledger.pause(batch.id, "the key may not write")
+    assert not ledger.pause(batch.id, "again")
+    assert [found.wish for found in ledger.batches()] == [WishWord.DRAIN]
+    assert [event.text for event in ledger.events(batch.id)][-1] == "paused: the key may not write"
+
+    ledger.wish(WishWord.RUN, batch.id)
+    ledger.take_wishes()
+    assert [found.wish for found in ledger.batches()] == [WishWord.RUN]

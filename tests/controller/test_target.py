@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from controller.errors import ConfigError
-from controller.target import check_target
+from controller.target import check_target, judge_folder
+from framehaul.contract.uris import Uri
 from framehaul.storage.base import Stores
 from tests.controller.folders import Folder
 
@@ -51,3 +52,12 @@ def test_a_plan_does_not_make_the_output_folder(folder: Folder) -> None:
 
     check_target(plan.target, Stores())
     assert (folder.root / "new" / "out").is_dir()
+
+
+@pytest.mark.parametrize(("scheme", "most"), [("b2", 1024), ("s3", 1024), ("file", 4095)])
+def test_a_folder_whose_markers_would_have_too_long_a_name_is_refused_at_once(scheme: str, most: int) -> None:
+    """Not after the work, when its marker cannot be written. Umlauts count as they are stored."""
+    judge_folder(Uri(scheme, "clips", f"/{'ü' * ((most - 110) // 2)}/"))
+
+    with pytest.raises(ConfigError, match=f"the store would need .* of {most}. Name another folder with --to"):
+        judge_folder(Uri(scheme, "clips", f"/{'ü' * ((most - 90) // 2)}/"))

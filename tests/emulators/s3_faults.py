@@ -23,6 +23,7 @@ Any fault takes filters: method, operation (UploadPart, CompleteMultipartUpload,
 times (how often; the first four below strike once unless told otherwise, all others always) and after (let n pass).
 
     lose_reply                       forwarded, and the connection closed without an answer
+    other_etag                       the reply to complete calls the object by a tag that says nothing of its parts
     error_in_200 {"done"}            200 and <Error>, as complete can; with done the store did it all the same
     stall {"seconds"}                nothing is answered until then, until released, or until the client hangs up;
                                      with "bytes": at byte n of a body; with "total_bytes": at byte n of all bodies

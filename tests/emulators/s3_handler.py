@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 import threading
@@ -21,6 +22,7 @@ from tests.emulators.s3_streams import Cut, Stream, hold
 from tests.emulators.s3_words import Asked, Refusal, denied, expired, in_200, of_status, skewed
 
 _PIECE_BYTES = 256 << 10
+_ETAG = re.compile(rb"<ETag>[^<]*</ETag>")
 # What belongs to one connection and not to the message, and what the proxy answers by itself.
 _HOP = {"connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade", "expect"}
 
@@ -38,7 +40,7 @@ class Desk:
     keep_bytes: int
     control: Callable[[dict[str, Any]], dict[str, Any]]
     offset_s: float = 0.0
-    kept: list[bytes] = field(default_factory=list)
+    kept: list[bytes | bytearray] = field(default_factory=list)
 
     def now(self) -> float:
         """Tell the proxy's time, seconds since 1970."""
@@ -146,6 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
             **{"range": asked.headers.get("range"), "status": None, "fault": None, "up_bytes": 0, "down_bytes": 0},
         }
         self.server.desk.book.requests.append(entry)
+        if self.server.desk.keep_bytes:
+            self.server.desk.kept.append(f"{self.requestline}\n{self.headers}".encode("latin-1"))
         return entry
 
     def _answer(self, asked: Asked, rules: Rules, entry: dict[str, Any]) -> None:
@@ -194,24 +198,25 @@ class _Handler(BaseHTTPRequestHandler):
         up, down = (
             Stream(rules, way, entry, desk.keep_bytes, self.server.closing, self.connection) for way in ("up", "down")
         )
-        try:
-            with closing(HTTPConnection(*desk.upstream, timeout=300)) as there:
-                reply = self._ask(there, asked, up)
-                if asked.presigned and reply.status < 300:
-                    desk.book.used.add(asked.words["X-Amz-Signature"])
-                if rules.strike("lose_reply"):
-                    entry["fault"] = "lose_reply"
-                    reply.read()
-                    raise Cut
-                if fault := rules.strike("error_in_200"):
-                    entry["fault"] = "error_in_200"
-                    reply.read()
-                    self._refuse(in_200(fault.words), entry)
-                else:
-                    self._pass_back(reply, down, entry)
-        finally:
-            if desk.keep_bytes:
-                desk.kept += [f"{self.requestline}\n{self.headers}".encode("latin-1"), bytes(up.kept), bytes(down.kept)]
+        if desk.keep_bytes:  # before anything is answered: whoever has the answer may look at once
+            desk.kept += [up.kept, down.kept]
+        with closing(HTTPConnection(*desk.upstream, timeout=300)) as there:
+            reply = self._ask(there, asked, up)
+            if asked.presigned and reply.status < 300:
+                desk.book.used.add(asked.words["X-Amz-Signature"])
+            if rules.strike("lose_reply"):
+                entry["fault"] = "lose_reply"
+                reply.read()
+                raise Cut
+            if asked.operation == "CompleteMultipartUpload" and rules.strike("other_etag"):
+                entry["fault"] = "other_etag"
+                self._rename(reply, entry)
+            elif fault := rules.strike("error_in_200"):
+                entry["fault"] = "error_in_200"
+                reply.read()
+                self._refuse(in_200(fault.words), entry)
+            else:
+                self._pass_back(reply, down, entry)
 
     def _ask(self, there: HTTPConnection, asked: Asked, up: Stream) -> HTTPResponse:
         """Send the request on, as it came; without its signature when that was checked here."""
@@ -245,6 +250,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), bytes(piece)) if framed else piece)
         if framed:
             self.wfile.write(b"0\r\n\r\n")
+
+    def _rename(self, reply: HTTPResponse, entry: dict[str, Any]) -> None:
+        """Send a reply to complete with another entity tag, as stores do that encrypt or have tags of their own."""
+        raw = _ETAG.sub(b'<ETag>"opaque"</ETag>', reply.read())
+        entry["status"] = reply.status
+        self._send_head(reply.status, [("Content-Type", "application/xml"), ("Content-Length", str(len(raw)))])
+        self.wfile.write(raw)
 
     def _refuse(self, refused: Refusal, entry: dict[str, Any]) -> None:
         """Answer with an error's XML."""

@@ -19,6 +19,7 @@ FAULTS: dict[str, set[str]] = {
     "status": {"code", "error", "message", "retry_after", "region", "endpoint"},
     "error_in_200": {"error", "message", "done"},
     "lose_reply": set(),
+    "other_etag": set(),
     "stall": {"seconds", "bytes", "total_bytes", "way"},
     "cut": {"bytes", "total_bytes", "way"},
     "slow": {"bytes_per_s", "way"},

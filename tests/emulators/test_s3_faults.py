@@ -127,6 +127,19 @@ def test_deny_takes_a_right_away(proxy: S3Faults, client: S3Client) -> None:
     assert client.get_object(Bucket="clips", Key="clip")["Body"].read() == BODY
 
 
+def test_other_etag(proxy: S3Faults, client: S3Client) -> None:
+    """The upload is completed, and its reply names the object by something that nobody can reckon."""
+    proxy.fault("other_etag")
+    upload = client.create_multipart_upload(Bucket="clips", Key="new")["UploadId"]
+    part = client.upload_part(Bucket="clips", Key="new", UploadId=upload, PartNumber=1, Body=BODY)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+
+    made = client.complete_multipart_upload(Bucket="clips", Key="new", UploadId=upload, MultipartUpload=parts)  # type: ignore[arg-type]
+
+    assert made["ETag"] == '"opaque"'
+    assert client.get_object(Bucket="clips", Key="new")["Body"].read() == BODY
+
+
 def test_expired(proxy: S3Faults, client: S3Client, http: httpx.Client) -> None:
     """An address is good until its time is over by the proxy's clock, which replies show."""
     proxy.fault("expired")
