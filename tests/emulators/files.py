@@ -14,6 +14,7 @@ Faults:
     redirect {"to": address}                 302
     ignore_range                             200 and everything, whatever was asked
     ignore_if_range                          206 although the object is another one by now
+    part_as_200                              a part is answered with 200; its Content-Range alone tells
     shift_range {"by": n}                    206 for another place than was asked for
     change_etag {"after": n}                 from the (n+1)th request on, another etag
     headers {"set": {name: value or null}}   other words in the head of the reply; null leaves one out
@@ -36,7 +37,7 @@ from urllib.parse import unquote, urlsplit
 
 FAULTS = {
     *("cut_after", "status", "refuse_head", "redirect", "ignore_range"),
-    *("ignore_if_range", "shift_range", "change_etag", "headers"),
+    *("ignore_if_range", "part_as_200", "shift_range", "change_etag", "headers"),
 }
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _PIECE_BYTES = 64 << 10
@@ -204,7 +205,8 @@ class _Handler(BaseHTTPRequestHandler):
         start, end = span or (0, info.st_size)
         if span is not None:
             head["Content-Range"] = f"bytes {start}-{end - 1}/{info.st_size}"
-        self._send_head(206 if span else 200, {**head, "Accept-Ranges": "bytes", "Content-Length": str(end - start)})
+        status = 206 if span and self.server.control.take("part_as_200") is None else 200
+        self._send_head(status, {**head, "Accept-Ranges": "bytes", "Content-Length": str(end - start)})
         if self.command == "GET":
             self._send_body(_pieces(file, start, end))
 
