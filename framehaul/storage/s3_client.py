@@ -135,14 +135,7 @@ def _client(site: Site, hours: StoreHours) -> S3Client:
         )
     check_not_plain(client.meta.endpoint_url)
     _listen(client, hours)
-    if site.region is not None:
-        client.meta.events.register("before-call.s3", _stay)
     return client
-
-
-def _stay(context: dict[str, Any], **_: object) -> None:
-    """Keep botocore from trying another region by itself: addresses that are signed without asking would be wrong."""
-    context["s3_redirected"] = True
 
 
 @cache

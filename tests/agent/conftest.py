@@ -53,6 +53,21 @@ class Inside:
         assert view
         return view
 
+    async def in_time(self, state: str, reason: str | None = None, job_id: str = "job-1") -> JobView:
+        """Move the server's hour while a job is fetched, so that pauses between tries end, until the job is there."""
+
+        async def there() -> JobView | None:
+            view = await self.caller.view(job_id)
+            if view.status.state == state and reason in {None, view.status.reason}:
+                return view
+            if view.status.state == "fetching":  # later it is the worker's time, whose silence is watched by this clock
+                self.clock.advance(20)
+            return None
+
+        view = await eventually(there)
+        assert view
+        return view
+
     def folder(self, job_id: str = "job-1") -> JobDir:
         """Name a job's folder."""
         return JobDir.under(self.home, job_id)

@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from framehaul.contract.spec import InputSpec
-from framehaul.contract.status import JobView
 from tests.agent.caller import Caller
 from tests.agent.conftest import Inside, OpenAgent
 from tests.agent.letters import MOVIE, fingerprint, grants, order, reading
@@ -34,22 +33,6 @@ async def _order_fetch(caller: Caller, store: FileServer, job_id: str = "job-1",
     assert reply.status_code == 200
 
 
-async def _let_time_pass_until(inside: Inside, state: str, reason: str | None = None) -> JobView:
-    """Move the clock, so that pauses between tries end, until the job is there."""
-
-    async def there() -> JobView | None:
-        view = await inside.caller.view("job-1")
-        if view.status.state == state and reason in {None, view.status.reason}:
-            return view
-        if view.status.state == "fetching":  # later it is the worker's time, whose silence is watched by this clock
-            inside.clock.advance(20)
-        return None
-
-    view = await eventually(there)
-    assert view
-    return view
-
-
 def _ranges(store: FileServer) -> list[str | None]:
     return [request["range"] for request in store.log()]
 
@@ -67,7 +50,7 @@ async def test_goes_on_where_a_connection_broke(inside: Inside, store: FileServe
     store.fault("cut_after", bytes=4000, times=2)
     await _order_fetch(inside.caller, store)
 
-    await _let_time_pass_until(inside, "delivering")
+    await inside.in_time("delivering")
 
     assert _ranges(store) == [None, "bytes=4000-", "bytes=8000-"]
     assert store.log()[1]["if_range"]
@@ -100,7 +83,7 @@ async def test_replaced_object_is_told(inside: Inside, store: FileServer, carele
         store.fault("ignore_if_range")
     await _order_fetch(inside.caller, store)
 
-    failed = await _let_time_pass_until(inside, "failed", "input-mismatch")
+    failed = await inside.in_time("failed", "input-mismatch")
 
     assert "was replaced while it was fetched" in failed.status.message
 
@@ -122,7 +105,7 @@ async def test_starts_again_where_it_cannot_go_on(
     store.fault(fault, **words)
     await _order_fetch(inside.caller, store)
 
-    await _let_time_pass_until(inside, "delivering")
+    await inside.in_time("delivering")
 
     assert await inside.caller.pick_up("job-1") == MOVIE
 
@@ -136,7 +119,7 @@ async def test_busy_store_is_asked_when_it_says(inside: Inside, store: FileServe
     assert (await inside.caller.view("job-1")).status.state == "fetching"
     assert len(store.log()) == 1
 
-    await _let_time_pass_until(inside, "delivering")
+    await inside.in_time("delivering")
 
     assert _ranges(store) == [None, None]
 
@@ -147,7 +130,7 @@ async def test_gives_up_on_a_store_that_stays_down(inside: Inside, store: FileSe
     began = inside.clock.now()
     await _order_fetch(inside.caller, store)
 
-    failed = await _let_time_pass_until(inside, "failed", "fetch-failed")
+    failed = await inside.in_time("failed", "fetch-failed")
 
     assert inside.clock.now() - began >= 1800
     assert failed.status.message == (
@@ -161,7 +144,7 @@ async def test_store_that_is_down_for_ten_minutes_is_waited_for(inside: Inside, 
     store.fault("status", code=503, after=1)
     await _order_fetch(inside.caller, store)
     began = inside.clock.now()
-    told = await _let_time_pass_until(inside, "fetching", "store-unavailable")
+    told = await inside.in_time("fetching", "store-unavailable")
     assert told.status.message == (
         "clip.mp4 cannot be fetched now: the store answered 503. It is tried again for 30 minutes."
     )
@@ -174,7 +157,7 @@ async def test_store_that_is_down_for_ten_minutes_is_waited_for(inside: Inside, 
     await eventually(ten_minutes_later)
     store.fault(None)
 
-    done = await _let_time_pass_until(inside, "delivering")
+    done = await inside.in_time("delivering")
     assert done.status.reason != "store-unavailable"
     assert await inside.caller.pick_up("job-1") == MOVIE
     assert _ranges(store)[-1] == "bytes=4000-"
@@ -187,7 +170,7 @@ async def test_machine_that_slept_tries_again(inside: Inside, store: FileServer)
     await eventually(lambda: len(store.log()) == 1)
     inside.clock.advance(7200)
 
-    await _let_time_pass_until(inside, "delivering")
+    await inside.in_time("delivering")
 
     assert len(store.log()) == 8
 
@@ -197,7 +180,7 @@ async def test_expired_grant_waits_for_the_next_generation(inside: Inside, store
     store.fault("cut_after", bytes=4000, times=1)
     store.fault("status", code=403, after=1)
     await _order_fetch(inside.caller, store)
-    waiting = await _let_time_pass_until(inside, "fetching", "grants-expired")
+    waiting = await inside.in_time("fetching", "grants-expired")
     assert waiting.inputs["source"].received == 4000
     store.fault(None)
 
@@ -269,7 +252,7 @@ async def test_unreachable_store_fails_with_a_sentence(open_agent: OpenAgent) ->
         await inside.caller.put_job(order())
         await inside.caller.put_grants(grants(order(), source=reading("https://store.example/?X-Amz-Signature=1")))
 
-        failed = await _let_time_pass_until(inside, "failed", "fetch-failed")
+        failed = await inside.in_time("failed", "fetch-failed")
 
     told = "clip.mp4 could not be fetched: the store cannot be reached; no byte came for 30 minutes."
     assert failed.status.message == told

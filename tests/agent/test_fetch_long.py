@@ -9,7 +9,6 @@ import pytest
 
 from tests.agent.conftest import Inside
 from tests.agent.letters import grants, order, reading
-from tests.agent.patience import eventually
 from tests.agent.vault import film
 from tests.emulators.files import FileServer
 
@@ -32,19 +31,6 @@ async def _order(inside: Inside, store: FileServer) -> None:
     assert (await inside.caller.put_job(spec)).status_code == 201
     reply = await inside.caller.put_grants(grants(spec, source=reading(f"{store.url}/clip.mp4")))
     assert reply.status_code == 200
-
-
-async def _ends_as(inside: Inside, state: str) -> str:
-    """Let time pass until the attempt is in a state; give its message."""
-
-    async def there() -> bool:
-        view = await inside.caller.view("job-1")
-        if view.status.state == "fetching":
-            inside.clock.advance(20)
-        return view.status.state == state
-
-    await eventually(there)
-    return (await inside.caller.view("job-1")).status.message
 
 
 def _ranges(store: FileServer) -> list[str | None]:
@@ -78,7 +64,7 @@ async def test_whatever_the_store_makes_of_a_range_the_object_comes_whole(
     store.fault(fault, **words)
     await _order(inside, store)
 
-    await _ends_as(inside, "delivering")
+    await inside.in_time("delivering")
 
     assert await inside.caller.pick_up("job-1") == _FILM
     assert _ranges(store) == asked
@@ -94,7 +80,7 @@ async def test_an_object_that_is_replaced_after_its_beginning_is_told(
         store.fault("ignore_if_range")
     await _order(inside, store)
 
-    assert "was replaced while it was fetched" in await _ends_as(inside, "failed")
+    assert "was replaced while it was fetched" in (await inside.in_time("failed")).status.message
 
 
 async def test_a_part_that_is_called_a_success_is_a_part(inside: Inside, store: FileServer) -> None:
@@ -114,5 +100,5 @@ async def test_an_object_that_is_shorter_than_planned_is_refused_at_once(
     (tmp_path / "store" / "clip.mp4").write_bytes(_FILM[:length])
     await _order(inside, store)
 
-    assert f"has {length} bytes; {len(_FILM)} were planned" in await _ends_as(inside, "failed")
+    assert f"has {length} bytes; {len(_FILM)} were planned" in (await inside.in_time("failed")).status.message
     assert len(store.log()) == 1

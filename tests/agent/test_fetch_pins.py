@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from framehaul.contract.spec import InputSpec, JobSpec
-from framehaul.contract.status import JobView
 from tests.agent.conftest import Inside, OpenAgent
 from tests.agent.letters import MOVIE, grants, order, reading
 from tests.agent.patience import eventually
@@ -29,20 +28,6 @@ async def _order(inside: Inside, vault: Vault) -> None:
     spec = _pinned(vault.fingerprint(_NAME))
     assert (await inside.caller.put_job(spec)).status_code == 201
     assert (await inside.caller.put_grants(grants(spec, source=vault.reading(_NAME)))).status_code == 200
-
-
-async def _in_time(inside: Inside, state: str, reason: str | None = None) -> JobView:
-    async def there() -> JobView | None:
-        view = await inside.caller.view("job-1")
-        if view.status.state == state and reason in {None, view.status.reason}:
-            return view
-        if view.status.state == "fetching":  # later it is the worker's time, whose silence is watched by this clock
-            inside.clock.advance(20)
-        return None
-
-    view = await eventually(there)
-    assert view
-    return view
 
 
 async def test_what_was_planned_is_fetched(inside: Inside, vault: Vault) -> None:
@@ -77,7 +62,7 @@ async def test_replaced_between_two_requests(inside: Inside, vault: Vault) -> No
 
     vault.lay(_NAME, film(seed=2))
 
-    failed = await _in_time(inside, "failed", "input-mismatch")
+    failed = await inside.in_time("failed", "input-mismatch")
     assert failed.status.message == "clip.mp4 was replaced since it was planned. Plan it again."
     assert not (inside.folder().inputs / "source").exists()
 
@@ -89,7 +74,7 @@ async def test_stall_ends_and_the_rest_is_fetched(open_agent: OpenAgent, vault: 
     async with open_agent(stall_s=2.0) as inside:
         await _order(inside, vault)
 
-        await _in_time(inside, "delivering")
+        await inside.in_time("delivering")
 
         assert await inside.caller.pick_up("job-1") == _FILM
     asked = [entry["range"] for entry in vault.proxy.log(operation="GetObject")]
