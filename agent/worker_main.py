@@ -73,7 +73,8 @@ class Worker:
         except Stopped:
             return Halted()
         except Exception as exc:  # noqa: BLE001 - a pipeline may raise anything; the server must learn what
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # the log lies on the disk that may be full
+                traceback.print_exc()
             return failure(exc)
         finally:
             reporter.flush()
@@ -135,8 +136,9 @@ def _printing_to(path: Path) -> Iterator[None]:
 
 
 def _redirect(stdout: int, stderr: int) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # what does not fit on the disk is lost, the job is not
+            stream.flush()
     os.dup2(stdout, _STDOUT)
     os.dup2(stderr, _STDERR)
 

@@ -191,7 +191,7 @@ class Engine:
         bad = {lease.machine_id for lease in self._never_ready(fleet.name, known_dead)}
         fitting.sort(key=lambda offer: offer.machine_id in bad)
         if not fitting:
-            return "" if leases else self._nothing_fits(fleet.name, offers, agenda)
+            return "" if leases else self._nothing_fits(fleet.name, offers, agenda, disk_gb)
         await self._rent(fleet, fitting[0], batches, disk_gb)
         return ""
 
@@ -207,12 +207,12 @@ class Engine:
         moved = self._desk.ledger.move_job(job.id, JobState.EXCLUDED, reason, message=message.strip())
         self._desk.observer.on_job(moved)
 
-    def _nothing_fits(self, name: str, offers: list[Offer], agenda: Agenda) -> str:
+    def _nothing_fits(self, name: str, offers: list[Offer], agenda: Agenda, disk_gb: float) -> str:
         if not offers:
-            return f"{name} has no machine that fits."
+            return f"{name} has no machine that fits: {disk_gb:.1f} GB of free disk are wanted."
         while jobs := agenda.waiting(name, _AT_ONCE):  # each of them has failed on every machine that there is
             for job in jobs:
-                self._exclude(job, f"{job.message} There is no other machine to try it on.")
+                self._exclude(job, f"{job.message} There is no other machine to try it on. Later: framehaul retry")
         return ""
 
     async def _rent(self, fleet: Fleet, offer: Offer, batches: list[Batch], disk_gb: float) -> None:

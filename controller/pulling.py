@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from controller.errors import ControllerError
 from controller.ledger import Batch, Ledger
+from controller.publish import MAX_MARKER_BYTES
 from controller.retrieval import Errand, Hear, Tell, fetch, is_here
 from framehaul.clock import Clock
 from framehaul.contract.naming import DONE_PREFIX, check_file_name
@@ -29,8 +30,6 @@ from framehaul.errors import AlreadyExists, BadAccount, DigestMismatch, NoSuchBu
 from framehaul.storage.base import Entry, Store, Stores
 
 PARTS = Path(".framehaul") / "parts"
-# A receipt has 67 bytes a chunk: this is one of several hundred gigabytes.
-_MAX_MARKER_BYTES = 16 << 20
 # A marker is a small object far away: several at once, and not so many that memory notices.
 _READERS, _AHEAD = 8, 32
 
@@ -82,13 +81,19 @@ class Brought:
         return {**told, "message": self.why} if self.why else told
 
 
-class _Marker(BaseModel):
-    """What we need of a done-marker. A later version may say more."""
+class _Delivered(BaseModel):
+    """What we need to know of one input's results. A later version may say more."""
 
     model_config = ConfigDict(extra="ignore")
 
     folder: str = ""
     receipt: Receipt
+
+
+class _Marker(_Delivered):
+    """A done-marker; `twins` are other inputs that held the same bytes."""
+
+    twins: tuple[_Delivered, ...] = ()
 
 
 def found_in_batch(ledger: Ledger, batch: Batch) -> Iterator[Found]:
@@ -175,7 +180,8 @@ def _told_by(target: Uri, marker: _Marker | Unread) -> Iterator[Found | Unread]:
     if isinstance(marker, Unread):
         yield marker
     else:
-        yield from _found(target, marker.folder, marker.receipt)
+        for one in (marker, *marker.twins):
+            yield from _found(target, one.folder, one.receipt)
 
 
 def _read(store: Store, entry: Entry) -> _Marker | Unread:
@@ -187,12 +193,13 @@ def _read(store: Store, entry: Entry) -> _Marker | Unread:
 
 def _understood(store: Store, entry: Entry) -> _Marker:
     """Read one marker; ValueError where it is none, or names what must not be."""
-    if entry.size is None or entry.size > _MAX_MARKER_BYTES:
+    if entry.size is None or entry.size > MAX_MARKER_BYTES:
         raise ValueError(f"it has {entry.size} bytes, which no done-marker has")
     marker = _Marker.model_validate_json(b"".join(store.get(entry.uri)))
-    _check_folder(marker.folder)
-    for output in marker.receipt.outputs:
-        _check_shown(output.name)
+    for one in (marker, *marker.twins):
+        _check_folder(one.folder)
+        for output in one.receipt.outputs:
+            _check_shown(output.name)
     return marker
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from controller.access import PROBE_NAME
 from controller.delivery import abort
 from controller.desk import Desk
 from controller.errors import ConfigError
@@ -21,7 +22,7 @@ from framehaul.storage.base import Upload, UploadStore, takes_uploads
 
 DEFAULT_AGE = "24h"
 # However young the leftovers that are asked for: an upload is begun a moment before it is in the ledger.
-_LEAST_AGE_S = 60.0
+LEAST_AGE_S = 60.0
 _UNDER_WAY = frozenset({JobState.ASSIGNED, JobState.DELIVERED, JobState.VERIFIED})
 
 
@@ -66,12 +67,14 @@ def sweep(desk: Desk, places: Iterable[tuple[Uri, bool]], older_than_s: float, *
     ConfigError where a place was named that cannot hold any. What cannot be ended stays in the ledger.
     """
     swept = Swept()
-    stores = [(uri, store) for uri, named in places if (store := _store_at(desk, uri, swept, named=named)) is not None]
+    stores = [
+        (uri, store, named) for uri, named in places if (store := _store_at(desk, uri, swept, named=named)) is not None
+    ]
     for row in _of_the_ledger(desk.ledger, swept):
         _end(desk, Leftover(Upload(parse_uri(row.uri), row.upload_id, row.begun_at), row.job_id, row), swept, dry_run)
     seen = {(str(one.upload.uri), one.upload.upload_id) for one in swept.ended}
-    for uri, store in stores:
-        for upload in _at(uri, store, swept):
+    for uri, store, named in stores:
+        for upload in _at(uri, store, swept, named=named):
             if (str(upload.uri), upload.upload_id) not in seen:
                 seen.add((str(upload.uri), upload.upload_id))
                 _judge(desk, upload, older_than_s, swept, dry_run=dry_run)
@@ -92,10 +95,12 @@ def _is_under_way(ledger: Ledger, row: OpenUpload) -> bool:
     return job.state in _UNDER_WAY and job.attempt == row.attempt
 
 
-def _at(place: Uri, store: UploadStore, swept: Swept) -> Iterator[Upload]:
+def _at(place: Uri, store: UploadStore, swept: Swept, *, named: bool) -> Iterator[Upload]:
     try:
         yield from store.uploads(place)
-    except NotFound:
+    except NotFound as exc:
+        if named:
+            raise ConfigError(exc.message, advice=exc.advice) from exc
         return  # the bucket of some old batch is gone, and all that was in it
     except StoreError as exc:
         swept.troubles.append(f"{place.public()} could not be looked through: {exc}")
@@ -109,7 +114,9 @@ def _judge(desk: Desk, upload: Upload, older_than_s: float, swept: Swept, *, dry
     if any(_is_under_way(desk.ledger, row) for row in known):
         return  # counted already
     age_s = Leftover(upload).age_s(desk.clock.now())
-    if age_s is None or age_s < max(older_than_s, _LEAST_AGE_S):
+    # The trial of a plan that had no right to end it: nobody will write to that.
+    wanted_s = LEAST_AGE_S if upload.uri.key.endswith(PROBE_NAME) else max(older_than_s, LEAST_AGE_S)
+    if age_s is None or age_s < wanted_s:
         swept.kept_young += 1
         return
     _end(desk, Leftover(upload), swept, dry_run)

@@ -63,7 +63,9 @@ def _tell(seat: Seat, swept: Swept, older_than: str) -> None:
     for trouble in swept.troubles:
         seat.insist(trouble)
     kept = [f"{counted(swept.kept_running, 'upload')} of running work let be"] if swept.kept_running else []
-    kept += [f"{counted(swept.kept_young, 'upload')} younger than {older_than} let be"] if swept.kept_young else []
+    if swept.kept_young:
+        young = f"{counted(swept.kept_young, 'upload')} younger than {older_than}"
+        kept.append(f"{young} (a minute at least) let be: other laptops may be writing there (--older-than)")
     seat.insist("; ".join([f"{verb} {counted(len(swept.ended), 'unfinished upload')}", *kept]) + ".")
     if seat.talk.dry_run:
         seat.tell("Nothing was changed: this was a dry run.")

@@ -64,6 +64,7 @@ class Secrets(BaseModel):
         """Read and judge the names; ConfigError names the one that is wrong, and never its value."""
         found = {name: _judged(name, environment.get(name.upper(), "")) for name in cls.model_fields}
         found["hf_token"] = found["hf_token"] or _judged("huggingface_token", environment.get("HUGGINGFACE_TOKEN", ""))
+        found["b2_bucket"] = (found["b2_bucket"] or "").rstrip("/") or None
         for name in _ENDPOINTS:
             found[name] = _endpoint(name, found[name])
         _judge_bucket(found["b2_bucket"])

@@ -185,11 +185,17 @@ def _account(reply: _Reply) -> BadAccount | None:
         right = f"it is in {reply.region}" if reply.region else "it did not say which one is right"
         return BadAccount(
             f"The bucket {reply.uri.authority} is not in the region {mine} that we asked {place} for: {right}.",
-            advice=f"Set the region to {reply.region}."
-            if reply.region
-            else "Set the region that the bucket's page shows.",
+            advice=_where_to_say(reply),
         )
     return None
+
+
+def _where_to_say(reply: _Reply) -> str:
+    """Say which setting names the region."""
+    if reply.site.scheme == "b2":
+        return "Set B2_ENDPOINT to what the bucket's page shows, and no other region beside it."
+    shown = reply.region or "what the bucket's page shows"
+    return f"Set the region to {shown} (AWS_REGION, or stores.s3.region in config.yaml)."
 
 
 def _room(reply: _Reply) -> StoreFull | None:
