@@ -14,13 +14,11 @@ from controller.publish import publish, read_manifest
 from controller.verify import VerifyMode, prove
 from framehaul.contract.receipt import Receipt
 from framehaul.contract.states import AttemptReason, AttemptState, JobReason, JobState
-from framehaul.errors import AccessDenied, FramehaulError, NoSuchBucket, NotFound, StoreError, StoreFull
+from framehaul.errors import AlreadyExists, FramehaulError, NoSuchBucket, NotFound, StoreError
 
 HOLD_PAUSE_S = 10.0
 _KEPT = "The result is kept; trying again."
 _NOT_STORED = "The result could not be stored"
-# What a store says of a whole place: a key that may not write, a bucket that is gone, a cap that is reached.
-_OF_THE_PLACE = (AccessDenied, NoSuchBucket, StoreFull)
 
 
 class Closing:
@@ -55,7 +53,8 @@ class Closing:
             try:
                 return await step()
             except (StoreError, OSError) as exc:
-                if isinstance(exc, NotFound) and self.job.state is not JobState.ASSIGNED:
+                gone = isinstance(exc, NotFound) and not isinstance(exc, NoSuchBucket)
+                if gone and self.job.state is not JobState.ASSIGNED:
                     raise ProofFailed(f"The result is no longer where it was put: {exc}") from exc
                 await self.wait_for_store(exc, meanwhile=meanwhile, otherwise=otherwise)
 
@@ -87,11 +86,14 @@ class Closing:
     async def _prove_and_publish(self) -> None:
         job, batch = self.job, self.batch
         store, folder = await asyncio.to_thread(target_of, self._desk, batch, job)
+        assert job.receipt is not None
+        await asyncio.to_thread(revoke, self._desk, self._id)
+        # What was proven by an earlier command is only looked at: it may have been deleted since.
+        mode = VerifyMode(batch.options.get("verify", VerifyMode.SAMPLE))
+        mode = mode if job.state is JobState.DELIVERED else VerifyMode.HEAD
+        for entry in job.receipt.outputs:
+            await asyncio.to_thread(prove, store, folder.join(entry.name), entry, mode)
         if job.state is JobState.DELIVERED:
-            assert job.receipt is not None
-            mode = VerifyMode(batch.options.get("verify", VerifyMode.SAMPLE))
-            for entry in job.receipt.outputs:
-                await asyncio.to_thread(prove, store, folder.join(entry.name), entry, mode)
             await asyncio.to_thread(read_manifest, job, store, folder)
             self._desk.observer.on_job(self._desk.ledger.move_job(self._id, JobState.VERIFIED))
         await asyncio.to_thread(publish, self._desk, batch, self.job, store, folder)
@@ -129,16 +131,17 @@ class Closing:
         job = self.job
         if isinstance(exc, StoreError) and self._wish() is WishWord.NOW:
             raise exc
-        if not job.open or job.state is JobState.VERIFIED:
+        proven_wrong = isinstance(exc, ProofFailed) and job.state in {JobState.DELIVERED, JobState.VERIFIED}
+        if not job.open or (job.state is JobState.VERIFIED and not proven_wrong):
             self._desk.observer.say(f"{job.name}: {exc}")
-        elif job.state is JobState.DELIVERED and isinstance(exc, ProofFailed):
+        elif proven_wrong:
             # The agent's word is worth nothing against the store's: the work is to be done again.
             await before()
             await self.plan_again(JobReason.PROOF_FAILED, str(exc))
         elif job.state is JobState.ASSIGNED and isinstance(exc, AgentError) and exc.problem.type == "about:blank":
             self._end_failed(job, exc)
             await self.plan_again(JobReason.ATTEMPT_FAILED, str(exc))  # not our agent's word: another machine may
-        elif job.state is JobState.ASSIGNED and isinstance(exc, _OF_THE_PLACE):
+        elif job.state is JobState.ASSIGNED and isinstance(exc, StoreError) and not isinstance(exc, AlreadyExists):
             await before()
             await self._pause(job, exc)
         else:
@@ -147,14 +150,19 @@ class Closing:
             await self.exclude(reason, str(exc))
 
     async def _pause(self, job: Job, exc: FramehaulError) -> None:
-        """Let the whole batch wait: what its place refuses one job, it would refuse all of them."""
+        """Let the whole batch wait: what a store refuses one job (a right, a bucket, room), it would refuse all."""
         ledger = self._desk.ledger
         if ledger.pause(job.batch_id, str(exc)):  # first, or the job would be handed out again at once
             self._desk.observer.say(
-                f"{job.batch_id} waits, since its results could not be put: {exc} Then: framehaul resume"
+                f"{job.batch_id} waits, since a store refuses what it needs: {exc} Then: framehaul resume"
             )
-        ledger.end_attempt(job, AttemptState.STOPPED, AttemptReason.LEASE_ENDED, str(exc))
-        await self.plan_again(JobReason.REFUSED, str(exc))
+        ledger.end_attempt(job, AttemptState.STOPPED, AttemptReason.ASKED_TO_STOP, str(exc))
+        try:
+            await asyncio.to_thread(revoke, self._desk, self._id)
+        except StoreError as trouble:  # nobody was granted them: `sweep` may end them at any time
+            self._desk.observer.say(f"{job.name}: {trouble}")
+        moved = ledger.move_job(self._id, JobState.PLANNED, JobReason.REFUSED, message=str(exc), lease_id=None)
+        self._desk.observer.on_job(moved)
 
     def _end_failed(self, job: Job, exc: FramehaulError) -> None:
         if job.state is JobState.ASSIGNED:

@@ -6,7 +6,6 @@ aborted: unfinished uploads are billed. All of it blocks; the controller calls i
 
 from __future__ import annotations
 
-import contextlib
 import math
 from dataclasses import dataclass
 
@@ -86,17 +85,13 @@ class Delivery:
         assert job.spec is not None
         now, last = self._desk.clock.now(), self._last_hour()
         expires_at = max(now + _AFTER_DEADLINE_S, min(now + GRANT_LIFE_S, last))
-        puts = None if self._store is None else self._puts(self._store, expires_at, receipt)
-        written = grants_for(job.spec, sources_of(job, self._batch), self._desk.stores, expires_at, generation, puts)
+        # The inputs first: where their store refuses, no upload is begun.
+        written = grants_for(job.spec, sources_of(job, self._batch), self._desk.stores, expires_at, generation)
+        if self._store is not None:
+            written = written.model_copy(update={"outputs": self._puts(self._store, expires_at, receipt)})
         runs_out = _runs_out(written)
         ever = runs_out and expires_at < last  # else a later one would not last longer
         return Granted(written, runs_out, now + (expires_at - now) / 2 if ever else math.inf)
-
-    def end(self) -> None:
-        """Write down that the agent completed every upload of this attempt."""
-        for upload in self._desk.ledger.open_uploads(self._job.id):
-            if upload.attempt == self._job.attempt:
-                self._desk.ledger.end_upload(upload)
 
     def _last_hour(self) -> float:
         """Say when nobody can use a grant any more: the machine is gone by then."""
@@ -140,7 +135,9 @@ class Delivery:
 def revoke(desk: Desk, job_id: str) -> None:
     """Abort every upload that a job's attempts may still write to: their grants are worth nothing any more.
 
-    StoreError where one could not be; its id is in `unpaid`, and it stays in the ledger.
+    Also before a result is proven: what its machine says to have completed it may have left open, to write over it
+    later. Aborting what was completed does nothing. StoreError where one could not be; its id is in `unpaid`, and it
+    stays in the ledger.
     """
     kept: list[str] = []
     why = ""
@@ -163,8 +160,7 @@ def abort(desk: Desk, row: OpenUpload) -> None:
     uri = parse_uri(row.uri)
     store = desk.stores.open(uri)
     if takes_uploads(store):
-        with contextlib.suppress(NotFound):  # it went with its bucket
-            store.abort_upload(Upload(uri, row.upload_id, row.begun_at))
+        store.abort_upload(Upload(uri, row.upload_id, row.begun_at))
     desk.ledger.end_upload(row)
 
 

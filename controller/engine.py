@@ -13,7 +13,7 @@ from controller.channel import AgentChannel
 from controller.desk import Desk
 from controller.errors import NothingFits, ProviderError
 from controller.fleet import Fleet, OpenChannel
-from controller.ledger import Batch, Job, Lease
+from controller.ledger import Attempt, Batch, Job, Lease
 from controller.ledger.rows import WishWord
 from controller.lookout import Lookout
 from controller.orders import order_for
@@ -23,13 +23,18 @@ from controller.shipment import MAX_ATTEMPTS, Shipment
 from framehaul.clock import wait_for_event
 from framehaul.contract.lease_secret import LeaseSecret
 from framehaul.contract.pipeline import Needs
-from framehaul.contract.states import AttemptState, JobReason, JobState, LeaseReason, LeaseState
+from framehaul.contract.states import AttemptReason, AttemptState, JobReason, JobState, LeaseReason, LeaseState
+from framehaul.contract.uris import parse_uri
+from framehaul.errors import FramehaulError
 
 TICK_S = 1.0
 # One job runs, one waits with its input fetched.
 JOBS_AHEAD = 2
 MAX_BOOT_FAILURES = 3
 _AT_ONCE = 200
+# Stops that somebody asked for are not counted as tries; so many of them are no person's any more.
+_MOST_HANDED_OUT = 60
+_PROOF_PATIENCE_S = 300.0
 _ON_LEASE = frozenset({JobState.ASSIGNED})
 _HOME = frozenset({JobState.DELIVERED, JobState.VERIFIED})
 _UNDER_WAY = _ON_LEASE | _HOME
@@ -161,7 +166,11 @@ class Engine:
         ledger = self._desk.ledger
         room = JOBS_AHEAD - len(ledger.jobs(lease_id=lease.id, states=_ON_LEASE))
         for job in agenda.waiting(lease.provider, max(0, room), machine_id=lease.machine_id):
-            spec = order_for(job, agenda.batches[job.batch_id])
+            try:
+                spec = order_for(job, agenda.batches[job.batch_id])
+            except (ValueError, FramehaulError) as exc:  # one job that cannot be ordered must not hold up the others
+                self._exclude(job, f"It cannot be ordered: {exc}")
+                continue
             assigned = ledger.begin_attempt(job, lease, spec.model_dump(mode="json"))
             self._desk.observer.on_job(assigned)
             self._ship(assigned, lease, agenda.batches[job.batch_id])
@@ -198,8 +207,8 @@ class Engine:
     def _exclude_exhausted(self, agenda: Agenda) -> None:
         """Give up on a job after three tries that were not stopped by a person."""
         for job in agenda.often_tried(MAX_ATTEMPTS):
-            tries = [found for found in self._desk.ledger.attempts(job.id) if found.state is not AttemptState.STOPPED]
-            if len(tries) >= MAX_ATTEMPTS:
+            tries = [found for found in self._desk.ledger.attempts(job.id) if not _was_asked_to_stop(found)]
+            if len(tries) >= MAX_ATTEMPTS or job.attempt >= _MOST_HANDED_OUT:
                 self._exclude(job, f"Tried {len(tries)} times. {job.message}")
 
     def _exclude(self, job: Job, message: str) -> None:
@@ -282,7 +291,22 @@ class Engine:
         return {lease.provider for lease in self._desk.ledger.leases(alive=True)}
 
     def _busy(self, lease_id: str) -> bool:
-        return any(job.id in self._tasks for job in self._desk.ledger.jobs_under_way(lease_id=lease_id))
+        return any(self._holds(job) for job in self._desk.ledger.jobs_under_way(lease_id=lease_id))
+
+    def _holds(self, job: Job) -> bool:
+        """Say whether a machine is kept for this job.
+
+        Not for one whose result lies in a store that cannot be read now: nothing of it is left on the machine, and
+        whether the laptop can prove it in a minute or next week, every hour of waiting would be paid for.
+        """
+        if job.id not in self._tasks:
+            return False
+        waited_s = self._desk.clock.now() - job.updated_at
+        return job.state in _ON_LEASE or waited_s < _PROOF_PATIENCE_S or not self._delivered_by_agent(job)
+
+    def _delivered_by_agent(self, job: Job) -> bool:
+        batch = self._desk.ledger.batch(job.batch_id)
+        return batch is not None and parse_uri(batch.target).scheme != "file"
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
@@ -324,6 +348,10 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _was_asked_to_stop(attempt: Attempt) -> bool:
+    return attempt.state is AttemptState.STOPPED and attempt.reason is AttemptReason.ASKED_TO_STOP
 
 
 __all__ = ["MAX_ATTEMPTS", "Engine"]

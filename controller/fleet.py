@@ -158,8 +158,10 @@ class Fleet:
             self._end(lease, LeaseReason.GATE_FAILED, f"The agent did not stay up. {instance.detail}".strip())
         elif not self._busy(lease.id) and not self._wanted(lease):
             self._end(lease, LeaseReason.WORK_DONE, "")  # stopped, or done by others, before it was up
-        elif instance.address is not None and await self._answers(lease, instance.address):
+        elif instance.address is not None and (state := await self._health(lease, instance.address)):
             self._move(lease, _S.READY, ready_at=lease.ready_at or self._desk.clock.now())
+            if state is HealthState.DRAINING:  # it remembers that across its restarts, and takes no order any more
+                self._move(self._desk.ledger.lease(lease.id), _S.DRAINING, LeaseReason.ASKED_TO_STOP)
             await self._heartbeat(self._desk.ledger.lease(lease.id))
         elif self._desk.clock.now() > lease.boot_deadline:
             # Judged last: after a laptop's sleep the hour has passed, and the machine may well be up.
@@ -185,7 +187,7 @@ class Fleet:
     async def _miss(self, lease: Lease, message: str) -> None:
         """Give up what is not listed, once that is proven; a list without an agent that answers is a wrong one."""
         known = self._channels.get(lease.id)
-        if known is not None and await self._answers(lease, known[0]):
+        if known is not None and await self._health(lease, known[0]):
             await self._heartbeat(lease)
             raise ProviderError(f"{lease.label} is not in the list, but its agent answers.")
         if self._proven_absent(lease):
@@ -240,12 +242,13 @@ class Fleet:
             absence.seen, absence.at = absence.seen + 1, now
         return absence.seen > len(pauses)
 
-    async def _answers(self, lease: Lease, address: tuple[str, int]) -> bool:
+    async def _health(self, lease: Lease, address: tuple[str, int]) -> HealthState | None:
+        """Give the state of an agent that has started; None while there is none."""
         try:
             health = await self._connect(lease, address).health()
         except (AgentUnreachable, AgentError):
-            return False
-        return health.state is not HealthState.STARTING
+            return None
+        return None if health.state is HealthState.STARTING else health.state
 
     def _connect(self, lease: Lease, address: tuple[str, int]) -> AgentChannel:
         known = self._channels.get(lease.id)

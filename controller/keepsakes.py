@@ -7,6 +7,7 @@ from pathlib import Path
 
 from controller.channel import AgentChannel
 from controller.desk import Desk
+from controller.errors import AgentError
 from controller.ledger import Job
 from controller.state import StateFolder
 from framehaul.atomic import write_atomic
@@ -37,9 +38,15 @@ async def keep_logs(desk: Desk, channel: AgentChannel, job: Job) -> None:
 
 
 async def keep_preview(desk: Desk, channel: AgentChannel, job: Job, store: Store, folder: Uri) -> None:
-    """Put the picture beside the result, and remember where."""
+    """Put the picture beside the result, and remember where. An agent that has none after all costs no result."""
     uri = folder.join(f"{job.outputs[0].name}.preview.jpg")
-    picture = await channel.preview(job.id)
+    try:
+        picture = await channel.preview(job.id)
+    except AgentError as exc:
+        if exc.retryable:
+            raise
+        desk.observer.say(f"{job.name}: its preview could not be kept: {exc}")
+        return
     await asyncio.to_thread(store.put, uri, [picture], replace=True)
     desk.ledger.note_job(job.id, figures={**job.figures, "preview": str(uri)})
 

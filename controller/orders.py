@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.ledger import Batch, Job
-from framehaul.contract.grants import GrantSet, HttpGet, InputGrant, OutputGrant, RelayIn, RelayOut
+from framehaul.contract.grants import GrantSet, HttpGet, InputGrant, RelayIn, RelayOut
 from framehaul.contract.spec import MANIFEST_SLOT, InputSpec, JobSpec, Limits
 from framehaul.contract.uris import parse_uri
 from framehaul.errors import ContractError
@@ -60,12 +60,11 @@ def grants_for(
     stores: Stores,
     expires_at: float,
     generation: int,
-    puts: Mapping[str, OutputGrant] | None = None,
 ) -> GrantSet:
     """Let the agent read the sources, by slot; bytes that lie on this laptop come through its own routes.
 
-    A rented host cannot reach the laptop, so a file is relayed even where both are one machine. `puts` is what it may
-    write to by itself; without, the results wait at its own routes.
+    A rented host cannot reach the laptop, so a file is relayed even where both are one machine. The results wait at
+    the agent's own routes.
     """
     relayed = {slot: RelayOut() for slot in (*(output.slot for output in spec.outputs), MANIFEST_SLOT)}
     return GrantSet(
@@ -73,7 +72,7 @@ def grants_for(
         attempt=spec.attempt,
         generation=generation,
         inputs={slot: _input_grant(source, stores, expires_at) for slot, source in sources.items()},
-        outputs=relayed if puts is None else dict(puts),
+        outputs=relayed,
     )
 
 

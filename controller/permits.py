@@ -31,6 +31,8 @@ class Permits:
         self._renew_at: float | None = None
         self._renewed_at = 0.0
         self._in_vain = 0
+        # Whether the agent holds grants of any generation: then a result may come of them. None before it was asked.
+        self.granted: bool | None = None
 
     @property
     def delivery(self) -> Delivery:
@@ -50,6 +52,7 @@ class Permits:
     async def grant(self, channel: AgentChannel, delivery: Delivery, view: JobView) -> None:
         """Give the first grants; or the next ones, where those that the agent has are an earlier controller's."""
         self._delivery = delivery
+        self.granted = bool(self.granted) or view.grants_generation > 0
         unknown = self._renew_at is None
         if (view.grants_generation == 0 or unknown) and not is_final(ATTEMPT_MOVES, view.status.state):
             await self._put(channel, view)
@@ -92,4 +95,5 @@ class Permits:
                 if exc.problem.name not in _OVERTAKEN:
                     raise
                 return  # the attempt went on meanwhile: the next view tells how far
+            self.granted = True
         self._renewed_at, self._renew_at = self._desk.clock.now(), granted.renew_at

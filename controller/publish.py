@@ -25,11 +25,16 @@ from framehaul.storage.base import Store
 # A receipt has 67 bytes a chunk: this is one of several hundred gigabytes.
 MAX_MARKER_BYTES = 16 << 20
 _MOST_TWINS = 1000
+_MOST_MANIFEST_BYTES = 16 << 20
 
 
 def publish(desk: Desk, batch: Batch, job: Job, store: Store, folder: Uri) -> None:
-    """Write the marker, with the receipt in it, and close the job. Blocks; may be repeated."""
+    """Write the marker, with the receipt in it, and close the job. Blocks; may be repeated.
+
+    Last of all: whatever is missing shows before it.
+    """
     assert job.receipt is not None
+    figures = {**job.figures, **_figures(job, store, folder)}
     name = done_marker(job.fingerprint, batch.params_digest)
     marker = parse_uri(batch.target).join(name)
     content = {
@@ -45,7 +50,6 @@ def publish(desk: Desk, batch: Batch, job: Job, store: Store, folder: Uri) -> No
         content["twins"] = twins
     store.put(marker, [canonical_json(content)], replace=True)
     remember_done(RemoteIndex(desk.state.remote_index), parse_uri(batch.target), desk.stores, name)
-    figures = {**job.figures, **_figures(job, store, folder)}
     desk.ledger.move_job(job.id, JobState.PUBLISHED, figures=figures)
 
 
@@ -81,9 +85,12 @@ def _twins(store: Store, marker: Uri, job: Job) -> list[dict[str, Any]]:
 def read_manifest(job: Job, store: Store, folder: Uri) -> Manifest:
     """Read the manifest where it now lies; ProofFailed when it is none. It was written on a stranger's machine."""
     assert job.receipt is not None
-    uri = folder.join(job.receipt.output(MANIFEST_SLOT).name)
+    entry = job.receipt.output(MANIFEST_SLOT)
+    uri = folder.join(entry.name)
+    if entry.size > _MOST_MANIFEST_BYTES:
+        raise ProofFailed(f"{uri} has {entry.size} bytes, which no manifest has.")
     try:
-        return Manifest.model_validate_json(b"".join(store.get(uri)))
+        return Manifest.model_validate_json(b"".join(store.get(uri, 0, entry.size)))
     except ValidationError as exc:
         raise ProofFailed(f"{uri} is no manifest: {exc.errors()[0]['msg']}.") from exc
 

@@ -8,7 +8,7 @@ from typing import Any
 from controller.desk import Desk
 from controller.errors import ExitCode, gravest
 from controller.inputs import RESULTS_NAME
-from controller.ledger import Batch, Job, Lease, Ledger
+from controller.ledger import Batch, Job, Lease, Ledger, OpenUpload
 from framehaul.atomic import write_atomic
 from framehaul.contract.states import JobReason, JobState, LeaseState
 from framehaul.contract.uris import Uri, parse_uri
@@ -41,13 +41,19 @@ def exit_code(ledger: Ledger, batches: list[Batch], *, interrupted: bool, others
     """Choose the code that a run over these batches ends with; machines of a process at work are no leak."""
     states = ledger.tally({batch.id for batch in batches})
     codes = [ExitCode.DONE]
-    if ledger.leases(alive=True) and not others_at_work:
+    if (ledger.leases(alive=True) or unswept(ledger)) and not others_at_work:
         codes.append(ExitCode.STILL_BILLING)
     if interrupted:
         codes.append(ExitCode.INTERRUPTED)
     if any(state is not JobState.PUBLISHED for state in states):
         codes.append(ExitCode.SOME_FAILED)
     return gravest(codes)
+
+
+def unswept(ledger: Ledger) -> list[OpenUpload]:
+    """List the uploads that may be billed though no machine works on them: nobody completes or aborts them by itself."""
+    alive = {lease.id for lease in ledger.leases(alive=True)}
+    return [row for row in ledger.open_uploads() if ledger.job(row.job_id).lease_id not in alive]
 
 
 def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:

@@ -24,6 +24,8 @@ from framehaul.contract.states import (
     AttemptState,
     JobReason,
     JobState,
+    LeaseReason,
+    LeaseState,
 )
 from framehaul.contract.status import JobView
 from framehaul.contract.uris import parse_uri
@@ -120,9 +122,14 @@ class Shipment:
                 shipped = False
                 await self._desk.clock.sleep(_UNREACHABLE_PAUSE_S)
             except StoreError as exc:
-                if self._wish() is WishWord.NOW or not (exc.retryable or self._desk.ledger.open_uploads(self._id)):
+                if self._wish() is WishWord.NOW or not (exc.retryable or self._may_deliver()):
                     raise  # where nothing was granted nothing is lost: waiting would cost the machine's hours
                 await self._closing.wait_for_store(exc, meanwhile="Trying again.")
+
+    def _may_deliver(self) -> bool:
+        """Say whether the agent may write already; of one that was not asked yet, by what there is of uploads."""
+        granted = self._permits.granted
+        return bool(self._desk.ledger.open_uploads(self._id)) if granted is None else granted
 
     def _count_refusal(self, exc: AgentUnreachable | AgentError) -> None:
         """Say a refusal once, and take the one for final that lasts; silence is not counted here."""
@@ -137,9 +144,17 @@ class Shipment:
     async def _plan_again(self, message: str) -> None:
         """Take back an order that its agent did not take, because it drains: the job itself is fine."""
         await self._desk.clock.sleep(_UNREACHABLE_PAUSE_S)
-        self._desk.ledger.end_attempt(self._job, AttemptState.STOPPED, AttemptReason.LEASE_ENDED, message)
         asked = self._wish() is not WishWord.RUN
+        why = AttemptReason.ASKED_TO_STOP if asked else AttemptReason.LEASE_ENDED
+        self._desk.ledger.end_attempt(self._job, AttemptState.STOPPED, why, message)
+        self._let_its_machine_go()
         await self._closing.plan_again(JobReason.ASKED_TO_STOP if asked else JobReason.LEASE_LOST, message)
+
+    def _let_its_machine_go(self) -> None:
+        """Hand out nothing to this machine any more: its agent stops by itself, and would refuse the next job too."""
+        lease = self._desk.ledger.lease(self._job.lease_id or "")
+        if lease.state is LeaseState.READY:
+            self._desk.observer.on_lease(self._desk.ledger.move_lease(lease.id, LeaseState.DRAINING, LeaseReason.LOST))
 
     async def _ship(self, channel: AgentChannel, batch: Batch, spec: JobSpec) -> None:
         delivery = await asyncio.to_thread(Delivery, self._desk, batch, self._job)
@@ -222,7 +237,6 @@ class Shipment:
         await keep_logs(self._desk, channel, job)
         if batch.options.get("preview") and view.has_preview:
             await keep_preview(self._desk, channel, job, store, folder)
-        await asyncio.to_thread(delivery.end)
         self._closing.accept(receipt)
 
     async def _clear(self) -> None:
@@ -239,8 +253,12 @@ class Shipment:
         await keep_logs(self._desk, channel, job)
         self._desk.ledger.end_attempt(job, status.state, status.reason, status.message)
         if status.state is AttemptState.STOPPED:
-            reason = JobReason.ASKED_TO_STOP if status.reason is AttemptReason.ASKED_TO_STOP else JobReason.LEASE_LOST
-            await self._closing.plan_again(reason, status.message)
+            asked = status.reason is AttemptReason.ASKED_TO_STOP and (
+                self._stop_sent or self._wish() is not WishWord.RUN
+            )
+            if not asked:
+                self._let_its_machine_go()
+            await self._closing.plan_again(JobReason.ASKED_TO_STOP if asked else JobReason.LEASE_LOST, status.message)
         elif status.reason in RETRYABLE_ELSEWHERE:  # how often is the engine's question: it knows which tries count
             await self._closing.plan_again(JobReason.ATTEMPT_FAILED, f"{status.reason}: {status.message}")
         else:

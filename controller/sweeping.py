@@ -20,7 +20,8 @@ from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import FramehaulError, NotFound, StoreError
 from framehaul.storage.base import Upload, UploadStore, takes_uploads
 
-DEFAULT_AGE = "24h"
+# Longer than any lease: another laptop's machine may be at it for as long.
+DEFAULT_AGE = "7d"
 # However young the leftovers that are asked for: an upload is begun a moment before it is in the ledger.
 LEAST_AGE_S = 60.0
 _UNDER_WAY = frozenset({JobState.ASSIGNED, JobState.DELIVERED, JobState.VERIFIED})
@@ -33,10 +34,12 @@ class Leftover:
     upload: Upload
     job_id: str = ""
     row: OpenUpload | None = None
+    # How far the clock that says when it was begun is ahead of ours: the store's, where the store says it.
+    ahead_s: float = 0.0
 
     def age_s(self, now: float) -> float | None:
         """Say how long ago it was begun; None where the store does not tell."""
-        return None if self.upload.begun_at is None else now - self.upload.begun_at
+        return None if self.upload.begun_at is None else now + self.ahead_s - self.upload.begun_at
 
 
 @dataclass
@@ -113,13 +116,20 @@ def _judge(desk: Desk, upload: Upload, older_than_s: float, swept: Swept, *, dry
     ]
     if any(_is_under_way(desk.ledger, row) for row in known):
         return  # counted already
-    age_s = Leftover(upload).age_s(desk.clock.now())
+    found = Leftover(upload, ahead_s=_ahead_s(desk, upload.uri))
+    age_s = found.age_s(desk.clock.now())
     # The trial of a plan that had no right to end it: nobody will write to that.
     wanted_s = LEAST_AGE_S if upload.uri.key.endswith(PROBE_NAME) else max(older_than_s, LEAST_AGE_S)
     if age_s is None or age_s < wanted_s:
         swept.kept_young += 1
         return
-    _end(desk, Leftover(upload), swept, dry_run)
+    _end(desk, found, swept, dry_run)
+
+
+def _ahead_s(desk: Desk, uri: Uri) -> float:
+    """Say how far the store's clock is ahead of ours: by it an upload was begun."""
+    ahead = getattr(desk.stores.open(uri), "clock_ahead_s", None)
+    return float(ahead()) if ahead is not None else 0.0
 
 
 def _end(desk: Desk, found: Leftover, swept: Swept, dry_run: bool) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from controller.errors import ProofFailed
 from framehaul.contract.receipt import ChunkHasher, OutputReceipt
 from framehaul.contract.uris import Uri
-from framehaul.errors import NotFound
+from framehaul.errors import DigestMismatch, NoSuchBucket, NotFound
 from framehaul.storage.base import Store
 
 _SAMPLED_CHUNKS = 8
@@ -26,10 +26,20 @@ class VerifyMode(StrEnum):
 def prove(store: Store, uri: Uri, entry: OutputReceipt, mode: VerifyMode, rng: random.Random | None = None) -> None:
     """Read back what the mode asks for; ProofFailed names the first difference. Blocks.
 
-    `sample` reads up to 8 random chunks, always the last among them; a smaller object is read whole.
+    `sample` reads up to 8 random chunks, always the last among them; a smaller object is read whole. One that is
+    replaced while it is read was not proven either.
     """
     try:
+        _prove(store, uri, entry, mode, rng or random.Random())
+    except DigestMismatch as exc:
+        raise ProofFailed(exc.message) from exc
+
+
+def _prove(store: Store, uri: Uri, entry: OutputReceipt, mode: VerifyMode, rng: random.Random) -> None:
+    try:
         size = store.stat(uri).size
+    except NoSuchBucket:
+        raise
     except NotFound as exc:
         raise ProofFailed(f"Nothing lies at {uri} any more.") from exc
     if size != entry.size:
@@ -40,7 +50,7 @@ def prove(store: Store, uri: Uri, entry: OutputReceipt, mode: VerifyMode, rng: r
         _prove_whole(store, uri, entry)
         return
     last = len(entry.chunks) - 1
-    chosen = {last, *(rng or random.Random()).sample(range(last), _SAMPLED_CHUNKS - 1)}
+    chosen = {last, *rng.sample(range(last), _SAMPLED_CHUNKS - 1)}
     for index in sorted(chosen):
         _prove_chunk(store, uri, entry, index)
 

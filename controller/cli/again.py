@@ -15,12 +15,12 @@ from controller.cli.setup import Seat, provider_opener, seated
 from controller.errors import ConfigError, ExitCode
 from controller.ledger import Batch
 from controller.ledger.rows import WishWord
-from controller.report import exit_code
+from controller.report import exit_code, unswept
 from controller.retrying import failed_jobs, latest_failed, replan
 from controller.session import Session
 from controller.settings import Settings
 from controller.target import check_target
-from controller.terminal.tables import job_as_json, lease_as_json
+from controller.terminal.tables import job_as_json, lease_as_json, unswept_words
 from controller.terminal.words import counted
 from framehaul.contract.uris import parse_uri
 
@@ -101,9 +101,11 @@ def _carry_out_the_stop(seat: Seat, settings: Settings, batches: list[Batch], as
     if session.others_at_work:
         seat.insist("Another framehaul is at work now; it does what was asked.")
         return Ended(ExitCode.DONE, document={**asked, "by": "another framehaul"})
-    seat.insist("Nothing is running, nothing is billing.")
+    left = unswept(seat.desk.ledger)
+    seat.insist(unswept_words(left) if left else "Nothing is running, nothing is billing.")
     code = exit_code(seat.desk.ledger, [], interrupted=False)
-    return Ended(code, document={**asked, "by": "this command", "still_running": []})
+    uploads = [row.upload_id for row in left]
+    return Ended(code, document={**asked, "by": "this command", "still_running": [], "may_be_billed": uploads})
 
 
 def _check_targets(seat: Seat, batches: list[Batch]) -> None:

@@ -18,12 +18,12 @@ from controller.planned import Plan, plan_as_json, priced
 from controller.planning import make_plan, write_batch
 from controller.providers.base import Provider
 from controller.remote_index import RemoteIndex
-from controller.report import close_if_over, exit_code, results_of, write_results
+from controller.report import close_if_over, exit_code, results_of, unswept, write_results
 from controller.session import Session, batches_at_hand
 from controller.settings import Settings
 from controller.target import check_target
 from controller.terminal.console import print_json
-from controller.terminal.tables import show_plan, show_refusals, show_report
+from controller.terminal.tables import show_plan, show_refusals, show_report, unswept_words
 from framehaul.contract.uris import parse_uri
 
 
@@ -101,6 +101,8 @@ def carry(seat: Seat, settings: Settings, ids: Sequence[str]) -> Ended:
             Ended(ExitCode.DONE, every, _tell(seat, every, session)).printed(seat)
         raise
     seat.finish()
+    if not session.others_at_work and (open_uploads := unswept(desk.ledger)):
+        seat.insist(unswept_words(open_uploads))
     carried = list(ids) if session.others_at_work else every
     document = _tell(seat, carried, session)
     batches = fresh(seat, carried)
@@ -155,6 +157,7 @@ def _report(seat: Seat, batch: Batch, others_at_work: bool) -> dict[str, Any]:
     desk = seat.desk
     close_if_over(desk.ledger, batch)
     results = results_of(desk.ledger, batch, desk.clock.now())
+    results["may_be_billed"] = [] if others_at_work else [row.upload_id for row in unswept(desk.ledger)]
     results_at = write_results(desk, batch, results)
     results = with_downloads(desk, results)  # after writing: these addresses are for whoever asked, and for no file
     show_report(seat.console, results, results_at, others_at_work=others_at_work)

@@ -62,7 +62,7 @@ def _tell(seat: Seat, swept: Swept, older_than: str) -> None:
         seat.tell(f"{verb} {_described(found, now)}")
     for trouble in swept.troubles:
         seat.insist(trouble)
-    kept = [f"{counted(swept.kept_running, 'upload')} of running work let be"] if swept.kept_running else []
+    kept = [f"{counted(swept.kept_running, 'upload')} of work under way let be"] if swept.kept_running else []
     if swept.kept_young:
         young = f"{counted(swept.kept_young, 'upload')} younger than {older_than}"
         kept.append(f"{young} (a minute at least) let be: other laptops may be writing there (--older-than)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,7 +47,8 @@ def show_standing(console: Console, standing: Standing) -> None:
     if standing.more:
         say(console, f"... and {counted(standing.more, 'more job')} behind those")
     if not standing.at_work and standing.jobs:
-        say(console, f"Nobody is at work; {_left_alone(standing.jobs, standing.more)}: framehaul resume goes on.")
+        alone = _left_alone(standing.jobs, standing.more, {lease.id for lease in standing.leases})
+        say(console, f"Nobody is at work; {alone}: framehaul resume goes on.")
     if not standing.at_work and standing.leases:
         say(console, f"{counted(len(standing.leases), 'machine')} may still be running. End them: framehaul stop")
 
@@ -62,15 +63,19 @@ def standing_as_json(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _left_alone(jobs: Sequence[Job], more: int) -> str:
+def _left_alone(jobs: Sequence[Job], more: int, machines: Collection[str]) -> str:
     """Say how many jobs wait, and how many go on without us: a machine knows what it was given."""
     waiting = sum(job.state is JobState.PLANNED for job in jobs)
-    machined = sum(job.state is JobState.ASSIGNED for job in jobs)
-    home = len(jobs) - waiting - machined
+    assigned = [job for job in jobs if job.state is JobState.ASSIGNED]
+    machined = sum(job.lease_id in machines for job in assigned)
+    lost = len(assigned) - machined
+    home = len(jobs) - waiting - len(assigned)
     waiting += more
     told = [f"{counted(waiting, 'job')} waiting"] if waiting else []
     if machined:
         told.append(f"{counted(machined, 'job')} at a machine, which goes on by itself")
+    if lost:
+        told.append(f"{counted(lost, 'job')} whose machine is gone, and may have left a result")
     if home:
         told.append(f"{counted(home, 'result')} to be verified")
     return ", ".join(told)

@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from controller.jobsheet import PlannedJob
-from controller.ledger import Job, Lease, Ledger
+from controller.ledger import Job, Lease, Ledger, OpenUpload
 from controller.planned import Plan
+from controller.report import unswept
 from controller.terminal.rows import show_rows
 from controller.terminal.words import counted, dollars_words, plain, size_words, time_words, why_words
 from framehaul.contract.spec import MANIFEST_SLOT
@@ -17,6 +18,7 @@ from framehaul.contract.states import JobState
 from framehaul.contract.uris import Uri, parse_uri
 
 _FEW_DOWNLOADS = 5
+_UPLOADS_SHOWN = 3
 # Of long lists a person is shown the beginning; --json tells all.
 MOST_SHOWN = 200
 
@@ -80,6 +82,8 @@ def show_running(console: Console, ledger: Ledger, now: float, *, everything: bo
     per_hour = sum(lease.dollars_per_hour for lease in leases)
     if leases:
         say(console, f"{counted(len(leases), 'machine')} running, {dollars_words(per_hour)} per hour.")
+    elif left := unswept(ledger):
+        say(console, unswept_words(left))
     elif not strays:
         say(console, "Nothing is running, nothing is billing.")
     if strays:
@@ -105,8 +109,18 @@ def show_report(console: Console, results: dict[str, Any], results_at: str, *, o
         say(console, "Another framehaul is still at work; its machines go when it is done.")
     elif results["still_running"]:
         say(console, f"STILL RUNNING, may be billing: {', '.join(results['still_running'])}. Run: framehaul stop")
-    else:
+    elif not results.get("may_be_billed"):
         say(console, "Nothing is running, nothing is billing.")
+
+
+def unswept_words(rows: Sequence[OpenUpload]) -> str:
+    """Name uploads that nobody works on any more, and how they end."""
+    shown = ", ".join(f"{place(parse_uri(row.uri))} ({row.upload_id})" for row in rows[:_UPLOADS_SHOWN])
+    more = f" and {len(rows) - _UPLOADS_SHOWN} more" if len(rows) > _UPLOADS_SHOWN else ""
+    return (
+        f"No machine runs, but {counted(len(rows), 'unfinished upload')} may be billed: {shown}{more}."
+        " framehaul resume looks what became of them; framehaul sweep ends those that nobody needs."
+    )
 
 
 def say(console: Console, text: str) -> None:

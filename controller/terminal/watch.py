@@ -7,11 +7,12 @@ from collections.abc import Callable
 from controller.ledger import Job, Lease
 from controller.overview import Overview
 from controller.terminal.words import overview_words, plain, size_words, time_words, why_words
-from framehaul.contract.states import AttemptState, JobState, LeaseState
+from framehaul.contract.states import AttemptReason, AttemptState, JobState, LeaseState
 from framehaul.contract.status import JobStatus
 from framehaul.contract.uris import parse_uri
 
 _LINE_EVERY_S = 10.0
+_TROUBLES = frozenset({AttemptReason.STORE_UNAVAILABLE, AttemptReason.GRANTS_EXPIRED, AttemptReason.WAITING_FOR_ROOM})
 _OVERVIEW_EVERY_S = 60.0
 _LEASE_WORDS = {
     LeaseState.RENTING: "renting {gpu}",
@@ -41,6 +42,7 @@ class LineObserver:
         self._counts = counts
         self._last: dict[str, float] = {}
         self._stage: dict[str, str] = {}
+        self._trouble: dict[str, AttemptReason | None] = {}
         self._overview: Overview | None = None
         self._overview_at = 0.0
 
@@ -62,7 +64,8 @@ class LineObserver:
         self.say(f"{job.name}: {words}" + (f": {why_words(job.reason, job.message)}" if told else ""))
 
     def on_progress(self, job: Job, status: JobStatus) -> None:
-        """Write the stage when it changes, and the count now and then."""
+        """Write the stage when it changes, and the count now and then; and what holds an attempt up, once."""
+        self._tell_trouble(job, status)
         if status.state is not AttemptState.RUNNING or not self._counts:
             return
         stage = status.stage or "running"
@@ -71,6 +74,12 @@ class LineObserver:
             return
         self._stage[job.id], self._last[job.id] = stage, self._now()
         self.say(f"{job.name}: {progress_words(status)}")
+
+    def _tell_trouble(self, job: Job, status: JobStatus) -> None:
+        reason = status.reason if status.reason in _TROUBLES else None
+        if reason is not self._trouble.get(job.id):
+            self._trouble[job.id] = reason
+            self.say(f"{job.name}: {why_words(reason, status.message) if reason else 'it goes on'}")
 
     def on_transfer(self, job: Job, what: str, done: int, total: int | None) -> None:
         """Keep quiet: transfers are told by the job's own moves."""

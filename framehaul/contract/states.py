@@ -118,7 +118,8 @@ JOB_MOVES: Moves[JobState] = {
     # Back to planned only when the old lease is proven gone or its uploads are aborted: never on silence alone.
     _J.ASSIGNED: frozenset({_J.DELIVERED, _J.PLANNED, _J.EXCLUDED}),
     _J.DELIVERED: frozenset({_J.VERIFIED, _J.PLANNED, _J.EXCLUDED}),
-    _J.VERIFIED: frozenset({_J.PUBLISHED}),
+    # Back to planned: what was proven is no longer there before the marker could be written.
+    _J.VERIFIED: frozenset({_J.PUBLISHED, _J.PLANNED}),
     _J.PUBLISHED: frozenset(),
     _J.EXCLUDED: frozenset(),
 }

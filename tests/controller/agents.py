@@ -49,6 +49,10 @@ class Work:
     message: str = "told to fail"
     # What the outputs hold, by slot; a slot that is missing here is a copy of the input.
     makes: Mapping[str, bytes] = field(default_factory=dict)
+    # A stranger's agent: calls a result delivered of which it put nothing into the store.
+    lies: bool = False
+    # Another one: has stopped every order before it begins, for no reason of ours.
+    quits: bool = False
 
 
 class Order:
@@ -79,6 +83,8 @@ class Order:
         """Say what it does, and why."""
         if self.end is not None:
             return self.end
+        if self.work.quits:
+            return (_S.STOPPED, _R.LEASE_ENDED, "I have had enough.")
         if self.receipt is not None:
             return (_S.DELIVERING, self.waits if self.puts() else _R.WAITING_FOR_PICKUP, "")
         if self.began_at is not None:
@@ -130,7 +136,7 @@ class Order:
 
     def _deliver(self, stores: BucketStores) -> None:
         assert self.receipt is not None
-        for slot, grant in self.puts().items():
+        for slot, grant in () if self.work.lies else self.puts().items():
             stores.agent_puts(grant, self.receipt.canonical() if slot == RECEIPT_SLOT else self.outputs[slot])
         self.end = (_S.DELIVERED, _R.NONE, "")
 

@@ -192,6 +192,8 @@ class BucketStores(Stores):
         self.buckets: dict[str, Bucket] = {}
         # What opening a bucket raises: no key in the environment, say.
         self.locked: StoreError | None = None
+        # The same for one bucket, by its name.
+        self.locks: dict[str, StoreError] = {}
 
     def open(self, uri: Uri) -> Store:
         """Give the bucket, or the store of any other address."""
@@ -199,6 +201,8 @@ class BucketStores(Stores):
             return super().open(uri)
         if self.locked is not None:
             raise self.locked
+        if uri.authority in self.locks:
+            raise self.locks[uri.authority]
         return self.bucket(uri.authority)
 
     def bucket(self, name: str) -> Bucket:

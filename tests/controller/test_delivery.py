@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from controller.ledger import Job
 from controller.ledger.rows import WishWord
+from controller.pulling import Found, found_at
 from framehaul.contract.grants import HttpGet, MultipartPut, RelayIn, RelayOut
 from framehaul.contract.states import JobReason, JobState
-from framehaul.errors import BadAccount
+from framehaul.contract.uris import Uri, parse_uri
+from framehaul.errors import AccessDenied, BadAccount, StoreFull
 from tests.controller.agents import Work
+from tests.controller.buckets import BucketStores
 from tests.controller.depots import Depot
 from tests.controller.desks import HOUR, heard
 
@@ -229,7 +233,115 @@ async def test_a_laptop_without_its_key_keeps_what_runs(depot: Depot) -> None:
     await depot.kill()
 
 
+async def test_an_input_whose_store_has_no_key_lets_the_batch_wait_before_any_upload_is_begun(depot: Depot) -> None:
+    """Only the results' bucket opens: no machine is paid for while nobody can read the input."""
+    stores = depot.desk.stores
+    assert isinstance(stores, BucketStores)
+    stores.bucket("other").objects["in/a.mp4"] = b"x" * 100
+    depot.written(inputs=("b2://other/in/a.mp4",), to="b2://clips/out/")
+
+    stores.locks["other"] = BadAccount("There is no key for b2://other.", advice="Set it.")
+    await depot.run(within_s=60.0)
+
+    assert depot.states() == ["planned"]
+    assert "There is no key for b2://other" in depot.job().message
+    assert [verb for verb in depot.bucket.asked if verb.startswith("begin")] == []
+    depot.assert_nothing_bills()
+
+
+async def test_a_cap_that_is_reached_between_two_uploads_leaves_none_and_no_machine(depot: Depot) -> None:
+    """What was begun and granted to nobody is aborted; the batch waits."""
+    depot.plan("a.mp4")
+    begun: list[str] = []
+
+    def capped(verb: str, uri: Uri) -> None:
+        if verb == "begin" and len(begun) == 1:
+            raise StoreFull("Transaction cap exceeded.")
+        begun.extend([str(uri)] * (verb == "begin"))
+
+    depot.bucket.when_asked = capped
+    await depot.run(within_s=60.0)
+
+    assert (len(begun), depot.states(), depot.bucket.begun) == (1, ["planned"], {})
+    depot.assert_nothing_bills()
+
+
 # -- the proof -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_machine_that_lied_cannot_write_over_what_another_one_delivered(depot: Depot) -> None:
+    """It says delivered, has put nothing, and keeps its grants: they are worth nothing before the proof begins."""
+    depot.plan("a.mp4")
+    depot.cloud.work["m1"] = Work(seconds=3.0, lies=True)
+    depot.start()
+    await depot.clock.until(lambda: depot.cloud.machines and depot.cloud.machines[0].agent.orders)
+    order = depot.order()
+    depot.cloud.work["m1"] = Work(seconds=3.0)
+    await depot.clock.until(lambda: depot.states() == ["published"])
+    made = depot.result(depot.job())
+
+    with pytest.raises(AccessDenied):
+        depot.bucket.agent_puts(order.puts()["result"], b"written over")
+
+    assert depot.job().attempt == 2
+    assert depot.result(depot.job()) == made == depot.bucket.objects["in/a.mp4"]
+    assert depot.bucket.begun == {}
+    await depot.kill()
+
+
+async def test_a_result_that_is_deleted_before_its_marker_is_made_again(depot: Depot) -> None:
+    """Proven, and gone a moment later: no marker says that it is done."""
+    depot.plan("a.mp4")
+
+    def tidied(job: Job) -> None:
+        if job.state is JobState.VERIFIED and job.attempt == 1:
+            for key in [key for key in depot.bucket.objects if key.startswith("out/a_")]:
+                del depot.bucket.objects[key]
+
+    heard(depot.desk).when_moved = tidied
+    await depot.run()
+
+    assert depot.job().attempt == 2
+    assert len(depot.markers()) == 1
+    depot.assert_all_is_well()
+
+
+async def test_a_machine_is_not_kept_for_a_proof_that_has_to_wait(depot: Depot) -> None:
+    """The result is in the store, which lets nobody read until tomorrow: the machine goes, the proof comes later."""
+    depot.plan("a.mp4")
+
+    def capped(verb: str, uri: Uri) -> None:
+        if verb == "get" and uri.key.startswith("out/a_"):
+            raise StoreFull("Download cap exceeded.")
+
+    depot.bucket.when_asked = capped
+    depot.start()
+    await depot.clock.until(lambda: depot.states() == ["delivered"])
+    await depot.clock.pass_by(400.0)
+    assert depot.cloud.alive() == []
+    assert depot.states() == ["delivered"]
+
+    depot.bucket.when_asked = lambda verb, uri: None
+    await depot.clock.until(lambda: depot.states() == ["published"])
+    assert depot.job().attempt == 1
+    await depot.kill()
+
+
+async def test_inputs_of_one_content_are_both_named_by_their_marker(depot: Depot) -> None:
+    """Whoever pulls by the address alone finds both results; and no address that opens them lies in the bucket."""
+    for name in ("x/a.mp4", "y/b.mp4"):
+        depot.bucket.objects[f"in/{name}"] = b"the same" * 100
+    depot.written(inputs=("b2://clips/in/",), to="b2://clips/out/")
+
+    await depot.run()
+
+    (marker,) = (depot.bucket.objects[key] for key in depot.markers())
+    found = [
+        one.uri.name for one in found_at(parse_uri("b2://clips/out/"), depot.desk.stores) if isinstance(one, Found)
+    ]
+    names = [output.name for job in depot.desk.ledger.jobs() for output in job.outputs]
+    assert set(names) <= set(found)
+    assert b"signed" not in marker
 
 
 async def test_a_receipt_that_does_not_match_the_store_names_the_chunk(depot: Depot) -> None:

@@ -99,7 +99,7 @@ async def test_where_no_other_machine_is_left_the_job_is_excluded_with_its_reaso
 
     assert site.states() == ["excluded", "published"]
     job = site.job()
-    assert job.message == "worker-died: signal 9 There is no other machine to try it on."
+    assert job.message == "worker-died: signal 9 There is no other machine to try it on. Later: framehaul retry"
     assert site.machines_tried(job) == ["m1"]
     site.assert_nothing_bills()
 

@@ -75,7 +75,7 @@ async def test_a_cloud_without_offers_says_so(site: Site) -> None:
     site.cloud.names = []
     site.plan("a.mp4")
 
-    with pytest.raises(NothingFits, match=r"^cloud has no machine that fits\."):
+    with pytest.raises(NothingFits, match=r"^cloud has no machine that fits: 1\.0 GB of free disk are wanted\."):
         await site.run()
 
     assert site.states() == ["planned"]

@@ -8,7 +8,8 @@ from sqlalchemy import update
 from controller.ledger import Job, schema
 from controller.ledger.rows import WishWord
 from framehaul.contract.spec import JobSpec
-from framehaul.contract.states import AttemptState, JobReason, JobState, LeaseReason
+from framehaul.contract.states import AttemptState, JobReason, JobState, LeaseReason, LeaseState
+from framehaul.contract.status import HealthState
 from tests.controller.agents import Work
 from tests.controller.desks import heard
 from tests.controller.sites import Site
@@ -37,6 +38,39 @@ async def test_drain_finishes_what_runs_and_leaves_the_rest(site: Site) -> None:
     site.wish(WishWord.RUN)
     await site.run()
     assert site.states() == ["published"] * 3
+
+
+async def test_an_agent_that_drains_and_is_started_again_gets_no_more_work(site: Site) -> None:
+    """It remembers that it was to stop, and refuses every order; who goes on meanwhile gets another machine."""
+    site.plan("a.mp4", "b.mp4", "c.mp4")
+    site.cloud.work["m1"] = Work(seconds=20.0)
+    task = site.start()
+    await site.clock.until(lambda: site.cloud.machines and site.cloud.machines[0].agent.orders)
+    await site.clock.pass_by(3.0)
+    site.wish(WishWord.DRAIN)
+    await site.clock.pass_by(3.0)
+    site.cloud.the().agent.health = HealthState.DRAINING
+    site.cloud.exit(site.cloud.the())
+    await site.clock.until(lambda: site.desk.ledger.leases()[-1].state is LeaseState.BOOTING)
+
+    site.wish(WishWord.RUN)
+    await site.clock.finish(task)
+
+    assert site.states() == ["published"] * 3
+    assert max(job.attempt for job in site.desk.ledger.jobs()) <= 3
+    site.assert_nothing_bills()
+
+
+async def test_an_agent_that_stops_whatever_it_is_given_is_left_and_the_tries_count(site: Site) -> None:
+    """Nobody asked for it: its machine goes, another one is tried, and after three of them the job is given up."""
+    site.plan("a.mp4")
+    site.cloud.work = {name: Work(quits=True) for name in site.cloud.names}
+
+    await site.run()
+
+    assert site.states() == ["excluded"]
+    assert len(site.desk.ledger.attempts(site.job().id)) == len(site.cloud.machines) == 3
+    site.assert_nothing_bills()
 
 
 async def test_now_drops_what_runs(site: Site) -> None:

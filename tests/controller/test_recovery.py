@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from controller.ledger import Job
 from controller.ledger.rows import WishWord
 from framehaul.contract.receipt import Receipt
 from framehaul.contract.spec import RECEIPT_SLOT
 from framehaul.contract.states import AttemptState, JobReason, JobState
 from framehaul.contract.uris import Uri
+from framehaul.errors import NoSuchBucket
 from tests.controller.agents import Order, Work
 from tests.controller.depots import Depot
 from tests.controller.desks import heard
@@ -240,3 +243,50 @@ async def test_a_job_whose_lease_ended_before_its_row_was_moved_is_not_forgotten
 
     assert (depot.states(), depot.job().attempt) == (["published"], 2)
     assert depot.job().reason is JobReason.NONE
+
+
+@pytest.mark.parametrize("finished", [True, False])
+async def test_a_bucket_that_is_not_found_proves_nothing(depot: Depot, finished: bool) -> None:
+    """Another endpoint than before: what may lie there is neither made again nor forgotten, until it is found."""
+    await under_way(depot, "a.mp4")
+    if finished:
+        finished_alone(depot)
+    depot.cloud.vanish(depot.cloud.the())
+
+    def elsewhere(verb: str, uri: Uri) -> None:
+        raise NoSuchBucket("There is no bucket clips.", advice="Check the endpoint.")
+
+    depot.bucket.when_asked = elsewhere
+    begun = len(depot.desk.ledger.open_uploads())
+    depot.start()
+    await depot.clock.pass_by(30.0)
+
+    assert (depot.states(), len(depot.cloud.machines)) == (["assigned"], 1)
+    assert (begun, len(depot.desk.ledger.open_uploads())) == (3, 3)
+    assert any("Check the endpoint" in said for said in heard(depot.desk).said)
+
+    depot.bucket.when_asked = lambda verb, uri: None
+    await depot.clock.until(lambda: depot.states() == ["published"])
+    assert depot.job().attempt == (1 if finished else 2)
+    await depot.kill()
+
+
+async def test_a_controller_that_dies_once_a_result_is_accepted_finds_it_again(depot: Depot) -> None:
+    """At the very moment; and the machine goes too: nothing is made twice."""
+    depot.plan("a.mp4")
+
+    def dies(job: Job) -> None:
+        if job.state is JobState.DELIVERED:
+            raise asyncio.CancelledError
+
+    heard(depot.desk).when_moved = dies
+    depot.start()
+    await depot.clock.until(lambda: depot.states() == ["delivered"])
+    await depot.kill()
+    depot.cloud.vanish(depot.cloud.the())
+    heard(depot.desk).when_moved = lambda job: None
+
+    await depot.run()
+
+    depot.assert_all_is_well()
+    assert depot.job().attempt == 1

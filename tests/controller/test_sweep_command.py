@@ -11,6 +11,7 @@ import pytest
 from framehaul.clock import CLOCK_URL
 from tests.controller.typist import Printed, Typist
 from tests.emulators.clock import ClockServer
+from tests.emulators.s3_faults import S3Faults
 from tests.rclone import Rclone
 
 
@@ -47,25 +48,43 @@ def test_uploads_of_somebody_who_may_be_at_work_are_let_be(typist: Typist, serve
     printed = swept(typist, "s3://clips/")
 
     assert printed.code == 0
-    assert "Ended 0 unfinished uploads; 1 upload younger than 24h let be." in printed.out
+    assert (
+        "Ended 0 unfinished uploads; 1 upload younger than 7d (a minute at least) let be: other laptops may be"
+        in printed.out
+    )
     assert open_uploads(server) == 1
 
 
 def test_leftovers_that_are_old_are_named_and_ended(
     typist: Typist, server: Rclone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First rehearsed, which changes nothing; then done, two days later by the clock that processes share."""
+    """First rehearsed, which changes nothing; then done, eight days later by the store's own clock."""
     upload_id = begin(server, "out/a.mp4")
 
-    with ClockServer(time.time() + 48.1 * 3600.0) as hour:
-        monkeypatch.setenv(CLOCK_URL, hour.url)
+    with S3Faults(server.endpoint) as later:
+        later.offset_s = 8.1 * 86400.0
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", later.endpoint)
         rehearsed = swept(typist, "s3://clips/out/", "--dry-run")
         done = swept(typist, "s3://clips/out/", "--json")
 
-    assert f"Would end s3://clips/out/a.mp4 (upload {upload_id}, begun 2 days ago" in rehearsed.out
+    assert f"Would end s3://clips/out/a.mp4 (upload {upload_id}, begun 8 days ago" in rehearsed.out
     (found,) = done.document["ended"]
     assert (found["uri"], found["upload"], found["dollars"]) == ("s3://clips/out/a.mp4", upload_id, None)
     assert (done.code, done.document["may_be_billed"], open_uploads(server)) == (0, [], 0)
+
+
+def test_a_laptop_whose_clock_is_ahead_ends_nobody_s_upload(
+    typist: Typist, server: Rclone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How old an upload is, the store says: a month of the laptop's own makes none of them old."""
+    begin(server, "out/a.mp4")
+
+    with ClockServer(time.time() + 30 * 86400.0) as hour:
+        monkeypatch.setenv(CLOCK_URL, hour.url)
+        printed = swept(typist, "s3://clips/out/")
+
+    assert (printed.code, open_uploads(server)) == (0, 1)
+    assert "Ended 0 unfinished uploads" in printed.out
 
 
 def test_a_store_that_does_not_answer_is_a_failure_that_is_named(typist: Typist, server: Rclone) -> None:

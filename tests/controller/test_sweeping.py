@@ -179,8 +179,8 @@ def test_a_place_that_cannot_be_looked_at_is_named_and_the_rest_is_swept(yardman
     assert "b2://down/" in swept.troubles[0]
 
 
-def test_the_bucket_of_an_old_batch_may_be_gone(yardman: Yardman) -> None:
-    """With all that was in it: its uploads are over, and nobody is told of a trouble that is none."""
+def test_an_upload_whose_bucket_is_not_found_stays_in_the_ledger(yardman: Yardman) -> None:
+    """The endpoint may be another one than before, and the parts lie and are billed where the bucket is."""
     yardman.begin("out/a.mp4", yardman.job(JobState.EXCLUDED))
 
     def gone(*_: object) -> None:
@@ -190,7 +190,32 @@ def test_the_bucket_of_an_old_batch_may_be_gone(yardman: Yardman) -> None:
 
     swept = yardman.sweep()
 
-    assert (swept.troubles, yardman.desk.ledger.open_uploads()) == ([], [])
+    assert swept.troubles == ["b2://clips/out/a.mp4: upload u1 stays: There is no bucket clips."]
+    assert (swept.unpaid, len(yardman.desk.ledger.open_uploads())) == (["u1"], 1)
+
+
+def test_a_bucket_that_was_named_and_is_not_there_is_a_mistake(yardman: Yardman) -> None:
+    """A misspelt one is not clean."""
+
+    def gone(*_: object) -> None:
+        raise NoSuchBucket("There is no bucket clibs.", advice="Check its name.")
+
+    yardman.stores.bucket("clibs").when_asked = gone
+
+    with pytest.raises(ConfigError, match=r"There is no bucket clibs\. Check its name"):
+        yardman.sweep("b2://clibs/")
+
+
+def test_a_trial_that_could_not_be_ended_is_swept_though_it_is_young(yardman: Yardman) -> None:
+    """Nobody writes to it; the plan that left it said that this command ends it."""
+    yardman.begin("out/.framehaul/writable")
+    yardman.begin("out/a.mp4")
+    yardman.clock.advance(120.0)
+
+    swept = yardman.sweep("b2://clips/")
+
+    assert [found.upload.uri.name for found in swept.ended] == ["writable"]
+    assert swept.kept_young == 1
 
 
 def test_a_place_without_uploads_can_only_be_meant_by_mistake(yardman: Yardman) -> None:
