@@ -51,7 +51,7 @@ def exit_code(ledger: Ledger, batches: list[Batch], *, interrupted: bool, others
 
 
 def unswept(ledger: Ledger) -> list[OpenUpload]:
-    """List the uploads that may be billed though no machine works on them: nobody completes or aborts them by itself."""
+    """List the uploads that may be billed though no machine works on them: nobody completes or aborts these."""
     alive = {lease.id for lease in ledger.leases(alive=True)}
     return [row for row in ledger.open_uploads() if ledger.job(row.job_id).lease_id not in alive]
 

@@ -129,7 +129,7 @@ def test_money_moves_only_towards_gone() -> None:
 
 
 def test_a_job_whose_proof_failed_is_planned_again() -> None:
-    """Delivered is what the agent says; only the store's own word makes it verified, and until its marker lies there."""
+    """Delivered is what the agent says; only the store's word makes it verified, until its marker lies there."""
     check_move(JOB_MOVES, JobState.DELIVERED, JobState.PLANNED)
     check_move(JOB_MOVES, JobState.VERIFIED, JobState.PLANNED)
     with pytest.raises(IllegalMove):

@@ -40,7 +40,7 @@ REFUSALS: list[tuple[str, int, str, Mapping[str, str], type[FramehaulError], str
     ("SignatureDoesNotMatch", 403, "Signature validation failed", {}, BadAccount, "B2_SECRET", False),
     ("ExpiredToken", 400, "", {}, BadAccount, "has expired", False),
     ("RequestTimeTooSkewed", 403, "", {}, BadAccount, "clock wrong", False),
-    ("301", 301, "", {"x-amz-bucket-region": "eu-west-1"}, BadAccount, "Set the region to eu-west-1", False),
+    ("301", 301, "", {"x-amz-bucket-region": "eu-west-1"}, BadAccount, "it is in eu-west-1. Set B2_ENDPOINT", False),
     ("AuthorizationHeaderMalformed", 400, "", {}, BadAccount, "did not say which", False),
     ("AccessDenied", 403, "not entitled", {}, AccessDenied, "writeFiles", False),
     ("AccessDenied", 403, "Cannot upload files, storage cap exceeded.", {}, StoreFull, "Caps & Alerts", False),
