@@ -126,6 +126,10 @@ class S3Store:
         """Say how far the store's clock is ahead of ours, by what its replies told so far."""
         return self._bucket.hours.now() - self._bucket.clock.now()
 
+    def endpoint(self) -> str:
+        """Name where the service answers, by the account or else by what boto3 finds on this machine. Asks nobody."""
+        return self._bucket.endpoint()
+
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
         self._bucket.close()
