@@ -24,7 +24,6 @@ from framehaul.clock import Clock
 from framehaul.contract.naming import DONE_PREFIX, check_file_name
 from framehaul.contract.receipt import OutputReceipt, Receipt
 from framehaul.contract.spec import MANIFEST_SLOT
-from framehaul.contract.states import JobState
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import (
     AlreadyExists,
@@ -107,8 +106,8 @@ class _Marker(_Delivered):
 def found_in_batch(ledger: Ledger, batch: Batch) -> Iterator[Found]:
     """Give what a batch has published, by the receipts that the ledger holds."""
     target = parse_uri(batch.target)
-    for job in ledger.jobs(batch_id=batch.id):
-        if job.state is JobState.PUBLISHED and job.receipt is not None:
+    for job in ledger.published_jobs(batch.id):
+        if job.receipt is not None:
             yield from _found(target, job.folder, job.receipt)
 
 
