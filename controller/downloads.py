@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from controller.desk import Desk
+from controller.report import kept_aside
 from framehaul.contract.grants import HttpGet
 from framehaul.contract.states import JobState
 from framehaul.contract.uris import parse_uri
@@ -23,15 +25,18 @@ def with_downloads(desk: Desk, results: dict[str, Any]) -> dict[str, Any]:
     For the eyes of whoever asked, never for results.json: who holds such an address reads the object without any
     account, so it must not lie in the bucket or on a disk; and in a week it would be a dead one.
     """
+    return {**results, "jobs": kept_aside(_with_addresses(desk, results["jobs"]))}
+
+
+def _with_addresses(desk: Desk, jobs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     left = _MOST
-    jobs = []
-    for job in results["jobs"]:
+    for job in jobs:
         if left > 0 and job["state"] == JobState.PUBLISHED:
             signed = [_signed(desk, job, output) for output in job["outputs"]]
             left -= sum("download_url" in output for output in signed)
-            job = {**job, "outputs": signed}
-        jobs.append(job)
-    return {**results, "jobs": jobs}
+            yield {**job, "outputs": signed}
+        else:
+            yield job
 
 
 def _signed(desk: Desk, job: dict[str, Any], output: dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
 class Told(list[Any]):
     """A list for `json.dump`, which asks for one item after another: a million of them never lie in memory at once.
 
-    It is a `list` because json knows no other kind; what it holds are a plan's own rows.
+    It is a `list` because json knows no other kind; what it holds are the rows of a plan, or of a report.
     """
 
     def __init__(self, rows: Sequence[T], tell: Callable[[T], Any]) -> None:

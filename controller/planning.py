@@ -30,6 +30,7 @@ __all__ = ["Plan", "PlannedJob", "check_target", "make_plan", "plan_as_json", "p
 
 # So many jobs that were done tell how long a unit of work takes.
 _ENOUGH_RATES = 500
+_WORTH_TELLING_S = 60.0
 
 
 def make_plan(
@@ -140,9 +141,10 @@ def _under_way(plan: Plan, ledger: Ledger) -> Register | None:
 def _remarks(markers: Markers) -> Iterator[str]:
     if markers.trouble:
         yield markers.trouble
-    if markers.age_s is not None:
+    # Nobody has to be told of what this laptop looked at a moment ago: that is every run after its own plan.
+    if markers.age_s is not None and markers.age_s >= _WORTH_TELLING_S:
         minutes = round(markers.age_s / 60)
-        ago = {0: "less than a minute", 1: "a minute"}.get(minutes, f"{minutes} minutes")
+        ago = "a minute" if minutes == 1 else f"{minutes} minutes"
         yield f"What is done already is known from a listing {ago} ago. To look anew: --refresh-remote-index"
 
 

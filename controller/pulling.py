@@ -24,14 +24,21 @@ from framehaul.clock import Clock
 from framehaul.contract.naming import DONE_PREFIX, check_file_name
 from framehaul.contract.receipt import OutputReceipt, Receipt
 from framehaul.contract.spec import MANIFEST_SLOT
-from framehaul.contract.states import JobState
 from framehaul.contract.uris import Uri, parse_uri
-from framehaul.errors import AlreadyExists, BadAccount, DigestMismatch, NoSuchBucket, StoreError, StoreFull
+from framehaul.errors import (
+    AlreadyExists,
+    BadAccount,
+    DigestMismatch,
+    FramehaulError,
+    NoSuchBucket,
+    StoreError,
+    StoreFull,
+)
 from framehaul.storage.base import Entry, Store, Stores
 
 PARTS = Path(".framehaul") / "parts"
-# A marker is a small object far away: several at once, and not so many that memory notices.
-_READERS, _AHEAD = 8, 32
+# A marker is a small object far away: several at once, and not so many, nor such large ones, that memory notices.
+_READERS, _AHEAD, _AHEAD_BYTES = 8, 32, 64 << 20
 
 
 class Fate(StrEnum):
@@ -99,22 +106,30 @@ class _Marker(_Delivered):
 def found_in_batch(ledger: Ledger, batch: Batch) -> Iterator[Found]:
     """Give what a batch has published, by the receipts that the ledger holds."""
     target = parse_uri(batch.target)
-    for job in ledger.jobs(batch_id=batch.id):
-        if job.state is JobState.PUBLISHED and job.receipt is not None:
+    for job in ledger.published_jobs(batch.id):
+        if job.receipt is not None:
             yield from _found(target, job.folder, job.receipt)
 
 
 def found_at(target: Uri, stores: Stores) -> Iterator[Found | Unread]:
-    """Read the done-markers below an address, a few ahead; one that twists its words is told, not obeyed."""
+    """Read the done-markers below an address, a few ahead; one that twists its words is told, not obeyed.
+
+    One that cannot be read is told as well, and stops no other; what stops them all is raised.
+    """
     store = stores.open(target)
     with ThreadPoolExecutor(_READERS, "markers") as readers:
-        ahead: deque[Future[_Marker | Unread]] = deque()
+        ahead: deque[tuple[int, Future[_Marker | Unread]]] = deque()
+        held = 0
         for entry in store.list(target.join(DONE_PREFIX)):
-            ahead.append(readers.submit(_read, store, entry))
-            if len(ahead) > _AHEAD:
-                yield from _told_by(target, ahead.popleft().result())
+            size = entry.size if _is_of_a_size(entry) and entry.size else 0
+            while len(ahead) >= _AHEAD or (ahead and held + size > _AHEAD_BYTES):
+                before, reading = ahead.popleft()
+                held -= before
+                yield from _told_by(target, reading.result())
+            held += size
+            ahead.append((size, readers.submit(_read, store, entry)))
         while ahead:
-            yield from _told_by(target, ahead.popleft().result())
+            yield from _told_by(target, ahead.popleft()[1].result())
 
 
 @dataclass(frozen=True)
@@ -189,11 +204,17 @@ def _read(store: Store, entry: Entry) -> _Marker | Unread:
         return _understood(store, entry)
     except ValueError as exc:
         return Unread(entry.uri, _why(exc))
+    except (BadAccount, NoSuchBucket):
+        raise
+    except FramehaulError as exc:
+        if exc.retryable:
+            raise
+        return Unread(entry.uri, str(exc))
 
 
 def _understood(store: Store, entry: Entry) -> _Marker:
     """Read one marker; ValueError where it is none, or names what must not be."""
-    if entry.size is None or entry.size > MAX_MARKER_BYTES:
+    if not _is_of_a_size(entry):
         raise ValueError(f"it has {entry.size} bytes, which no done-marker has")
     marker = _Marker.model_validate_json(b"".join(store.get(entry.uri)))
     for one in (marker, *marker.twins):
@@ -201,6 +222,10 @@ def _understood(store: Store, entry: Entry) -> _Marker:
         for output in one.receipt.outputs:
             _check_shown(output.name)
     return marker
+
+
+def _is_of_a_size(entry: Entry) -> bool:
+    return entry.size is not None and entry.size <= MAX_MARKER_BYTES
 
 
 def _check_folder(folder: str) -> None:

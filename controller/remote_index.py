@@ -74,7 +74,8 @@ class RemoteIndex:
                         )
                 with _transaction(db):
                     db.execute("UPDATE listings SET whole = 1 WHERE id = ?", (made.id,))
-                    _forget(db, place, "(whole = 1 AND begun_at <= ?) AND id != ?", (now, made.id))
+                    # By the order in which they were begun, whatever the hour: this laptop's clock may have been ahead.
+                    _forget(db, place, "whole = 1 AND id < ?", (made.id,))
             except BaseException:
                 with contextlib.suppress(sqlite3.Error), _transaction(db):
                     _forget(db, place, "id = ?", (made.id,))
@@ -154,8 +155,7 @@ def _prepare(db: sqlite3.Connection) -> None:
 
 def _latest(db: sqlite3.Connection, place: Place) -> Copy | None:
     row = db.execute(
-        "SELECT id, begun_at FROM listings WHERE target = ? AND endpoint = ? AND whole = 1"
-        " ORDER BY begun_at DESC, id DESC",
+        "SELECT id, begun_at FROM listings WHERE target = ? AND endpoint = ? AND whole = 1 ORDER BY id DESC",
         (place.target, place.endpoint),
     ).fetchone()
     return None if row is None else Copy(*row)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from controller.desk import Desk
 from controller.errors import ExitCode, gravest
 from controller.inputs import RESULTS_NAME
 from controller.ledger import Batch, Job, Lease, Ledger, OpenUpload
+from controller.planned import Told
+from controller.spool import Spool
 from framehaul.atomic import write_atomic
 from framehaul.contract.states import JobReason, JobState, LeaseState
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import StoreError
 from framehaul.storage.base import Store
 
+_WORDS_AT_ONCE = 10_000
+_BEGINNING_BYTES = 1024
+_BEGINS = re.compile(rb'\{\s*"version": \d+,\s*"batch": "[^"]+",\s*"pipeline": "')
+
 
 def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
-    """Gather a batch's results: what results.json holds."""
-    jobs = ledger.jobs(batch_id=batch.id)
+    """Gather a batch's results: what results.json holds. Its jobs lie on disk where they are many: see `kept_aside`."""
+    jobs = kept_aside(map(_job_result, ledger.each_job(batch.id)))
     worked = ledger.lease_ids({batch.id})
     leases = [lease for lease in ledger.leases() if lease.id in worked]
     alive = [lease for lease in ledger.leases(alive=True) if lease.provider == batch.provider]
@@ -29,12 +38,20 @@ def results_of(ledger: Ledger, batch: Batch, now: float) -> dict[str, Any]:
         "params": batch.params,
         "provider": batch.provider,
         "to": batch.target,
-        "jobs": [_job_result(job) for job in jobs],
+        "jobs": jobs,
         "leases": [_lease_result(lease, now) for lease in leases],
         "dollars": sum(lease.dollars(now) for lease in leases),
         "seconds": now - batch.created_at,
         "still_running": [lease.ref or lease.label for lease in alive],
     }
+
+
+def kept_aside(jobs: Iterable[dict[str, Any]]) -> Told:
+    """Keep what is told of jobs as a list for json and for tables, of which only a thousand lie in memory."""
+    rows = Spool[dict[str, Any]](_as_it_is, _as_it_is)
+    for job in jobs:
+        rows.append(job)
+    return Told(rows, _as_it_is)
 
 
 def exit_code(ledger: Ledger, batches: list[Batch], *, interrupted: bool, others_at_work: bool = False) -> ExitCode:
@@ -58,11 +75,10 @@ def unswept(ledger: Ledger) -> list[OpenUpload]:
 
 def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:
     """Keep results.json in the state folder and put it beside the outputs; gives where it lies."""
-    raw = json.dumps(results, indent=2, ensure_ascii=False).encode() + b"\n"
     kept = desk.state.results(batch.id)
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(kept, raw)
+        write_atomic(kept, _written(results))
     except OSError as exc:
         desk.observer.say(f"{kept} could not be written: {exc.strerror}.")
     uri = parse_uri(batch.target).join(RESULTS_NAME)
@@ -70,7 +86,7 @@ def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:
         store = desk.stores.open(uri)
         if not _is_a_report(store, uri):
             uri = parse_uri(batch.target).join(f"{batch.id}.{RESULTS_NAME}")  # somebody's own file has the name
-        store.put(uri, [raw], replace=True)
+        store.put(uri, _written(results), replace=True)
     except StoreError as exc:
         desk.observer.say(f"{RESULTS_NAME} could not be put beside the outputs: {exc}")
         return str(kept)
@@ -78,14 +94,23 @@ def write_results(desk: Desk, batch: Batch, results: dict[str, Any]) -> str:
 
 
 def _is_a_report(store: Store, uri: Uri) -> bool:
-    """Say whether nothing lies there, or an earlier report of ours: only those may be replaced."""
-    if next(iter(store.list(uri)), None) is None:
+    """Say whether nothing lies there, or an earlier report of ours: only those may be replaced.
+
+    It is told by its beginning: the whole may be larger than memory.
+    """
+    found = next(iter(store.list(uri)), None)
+    if found is None:
         return True
-    try:
-        found = json.loads(b"".join(store.get(uri)))
-    except ValueError:
-        return False
-    return isinstance(found, dict) and {"batch", "jobs", "leases"} <= set(found)
+    end = _BEGINNING_BYTES if found.size is None else min(found.size, _BEGINNING_BYTES)
+    return _BEGINS.match(b"".join(store.get(uri, 0, end))) is not None
+
+
+def _written(results: dict[str, Any]) -> Iterator[bytes]:
+    """Write results.json in pieces."""
+    words = json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(results)
+    while piece := "".join(islice(words, _WORDS_AT_ONCE)):
+        yield piece.encode()
+    yield b"\n"
 
 
 def close_if_over(ledger: Ledger, batch: Batch) -> bool:
@@ -94,6 +119,10 @@ def close_if_over(ledger: Ledger, batch: Batch) -> bool:
     if over and batch.closed_at is None:
         ledger.close_batch(batch.id)
     return over
+
+
+def _as_it_is(row: dict[str, Any]) -> dict[str, Any]:
+    return row
 
 
 def _job_result(job: Job) -> dict[str, Any]:

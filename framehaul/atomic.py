@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_atomic(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
-    """Write beside the target, flush to disk, rename over it, and flush the folder's own entry."""
-    raw = content.encode() if isinstance(content, str) else content
+def write_atomic(path: Path, content: bytes | str | Iterable[bytes], *, mode: int = 0o644) -> None:
+    """Write beside the target, flush to disk, rename over it, and flush the folder's own entry.
+
+    What is too large for memory comes in pieces; what they raise comes through, and the old file stays.
+    """
+    whole = content.encode() if isinstance(content, str) else content
+    pieces = [whole] if isinstance(whole, bytes) else whole
     # Not named after the target, whose name may be as long as names can be.
     draft = path.with_name(f".{secrets.token_hex(12)}.tmp")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(raw)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,20 @@ def test_what_was_written_is_there(tmp_path: Path, content: bytes | str, raw: by
     write_atomic(tmp_path / "status.json", content)
 
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"status.json": raw}
+
+
+def test_what_comes_in_pieces_is_written_as_a_whole(tmp_path: Path) -> None:
+    """What is too large for memory; and where the pieces break off the old file stays, and nothing beside it."""
+    path = tmp_path / "results.json"
+    write_atomic(path, (b"%d " % number for number in range(3)))
+
+    def broken() -> Iterator[bytes]:
+        yield b"half"
+        raise RuntimeError("It broke.")
+
+    with pytest.raises(RuntimeError):
+        write_atomic(path, broken())
+    assert {found.name: found.read_bytes() for found in tmp_path.iterdir()} == {"results.json": b"0 1 2 "}
 
 
 def test_the_mode_is_that_of_the_new_file(tmp_path: Path) -> None:

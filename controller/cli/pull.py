@@ -77,7 +77,7 @@ def _asked(seat: Seat, what: str | None) -> tuple[str, Iterator[Found | Unread]]
         return target.public(), _vouched_for(seat, target)
     batch = _batch(seat, what)
     check_listing(parse_uri(batch.target), seat.desk.stores)
-    open_jobs = sum(job.open for job in seat.desk.ledger.jobs(batch_id=batch.id))
+    open_jobs = seat.desk.ledger.left({batch.id})
     if open_jobs:
         seat.tell(f"{counted(open_jobs, 'job')} of {batch.id} not done yet; pull again for what comes.")
     return batch.id, found_in_batch(seat.desk.ledger, batch)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from controller.inputs.choice import Choice, may_meet
+from controller.inputs.choice import Choice, meeting
 from controller.inputs.patterns import is_pattern, is_whole, is_within
 from controller.inputs.results import without_results
 from controller.inputs.selection import Selection, SetAside
@@ -116,11 +116,10 @@ def find_entries(
     """Stream what is wanted, each address once, with its path below the input; what is left out counts in `aside`."""
     named = [parse_uri(text) for text in inputs]
     choice = Choice(selection or Selection(), aside if aside is not None else SetAside())
-    for number, (text, uri) in enumerate(zip(inputs, named, strict=True)):
+    for text, uri, meets in zip(inputs, named, meeting(named), strict=True):
         store = stores.open(uri)
         root, found = _root(text, uri, store), False
-        others = [other for at, other in enumerate(named) if at != number]
-        falls_on = choice.falls_once_on if any(may_meet(uri, other) for other in others) else choice.falls_on
+        falls_on = choice.falls_once_on if meets else choice.falls_on
         for entry, below in _counting(store, root, takes, target, with_results=with_results):
             found = True
             if falls_on(entry, below):

@@ -15,6 +15,8 @@ from controller.ledger.rows import Batch, Job, batch_from, job_from
 from framehaul.contract.states import JOB_MOVES, AttemptState, JobState, check_move
 
 _ROWS_AT_ONCE = 2000
+# Of whole jobs, whose orders and receipts are large.
+_JOBS_AT_ONCE = 200
 UNDER_WAY = frozenset({JobState.ASSIGNED, JobState.DELIVERED, JobState.VERIFIED})
 _OPEN = UNDER_WAY | {JobState.PLANNED}
 
@@ -72,6 +74,21 @@ class JobRows(LedgerFile):
         if states:
             query = query.where(schema.jobs.c.state.in_(states))
         return [job_from(row) for row in self._read(query.limit(most))]
+
+    def each_job(self, batch_id: str) -> Iterator[Job]:
+        """Stream a batch's jobs as all of them are at one moment. Not to be dawdled over: the ledger stays open."""
+        query = _in_order().where(schema.jobs.c.batch_id == batch_id)
+        for row in self._streamed(query, at_once=_JOBS_AT_ONCE):
+            yield job_from(row._mapping)
+
+    def published_jobs(self, batch_id: str) -> Iterator[Job]:
+        """Stream a batch's jobs that are done, page by page: one may take hours between them."""
+        jobs, last = schema.jobs, 0
+        query = select(jobs).where(jobs.c.batch_id == batch_id, jobs.c.state == JobState.PUBLISHED)
+        query = query.order_by(jobs.c.seq).limit(_JOBS_AT_ONCE)
+        while page := self._read(query.where(jobs.c.seq > last)):
+            yield from map(job_from, page)
+            last = page[-1]["seq"]
 
     def open_jobs(self, *, most: int | None = None) -> list[Job]:
         """List the jobs with work left, also those that wait: for a person's eye, never for a loop."""
@@ -181,10 +198,10 @@ class JobRows(LedgerFile):
             _count(db, row.batch_id, counted, change)
         return old
 
-    def _streamed(self, query: Select[Any]) -> Iterator[Any]:
+    def _streamed(self, query: Select[Any], *, at_once: int = _ROWS_AT_ONCE) -> Iterator[Any]:
         """Read plain rows piece by piece, so that a million never lie in memory."""
         with self._translated(), self._engine.connect() as db:
-            yield from db.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
+            yield from db.execution_options(yield_per=at_once).execute(query)
 
 
 def _in_order() -> Select[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -96,8 +96,11 @@ def show_report(console: Console, results: dict[str, Any], results_at: str, *, o
     """Print what came of a batch, and whether anything still costs money."""
     jobs = results["jobs"]
     headers = ("input", "state", "frames", "seconds", "fps", "result")
-    show_rows(console, headers, [_report_cells(job) for job in jobs])
-    for job in jobs:
+    shown = _first_of_each(jobs)
+    show_rows(console, headers, [_report_cells(job) for job in shown])
+    if len(jobs) > len(shown):
+        say(console, f"... and {counted(len(jobs) - len(shown), 'more job')}: all of them in the report, below.")
+    for job in shown:
         for note in _notes(job):
             say(console, f"{_input_name(job)}: {note}")
     for sentence in _downloads(jobs):
@@ -176,6 +179,17 @@ def _report_cells(job: dict[str, Any]) -> list[str]:
     return [_input_name(job), "done", str(job.get("frames", "")), f"{job['seconds']:.1f}", fps, plain(shown)]
 
 
+def _first_of_each(jobs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Choose the first of those that are done, and the first of the others: among many, nobody would find these."""
+    left, shown = {True: MOST_SHOWN, False: MOST_SHOWN}, []
+    for job in jobs:
+        is_done = job["state"] == JobState.PUBLISHED
+        if left[is_done]:
+            left[is_done] -= 1
+            shown.append(job)
+    return shown
+
+
 def _notes(job: dict[str, Any]) -> list[str]:
     """Read what a manifest, a stranger's word, tells a person: what the input lacked, what is not in the result."""
     details = job.get("details", {})
@@ -186,7 +200,7 @@ def _notes(job: dict[str, Any]) -> list[str]:
     return notes
 
 
-def _downloads(jobs: Sequence[dict[str, Any]]) -> list[str]:
+def _downloads(jobs: Iterable[dict[str, Any]]) -> list[str]:
     """Name the addresses that results can be fetched by, where they are few; else say where to find them."""
     found = [
         output

@@ -6,10 +6,11 @@ Whatever goes wrong is a `FramehaulError`; `retryable` says whether asking again
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pkgutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +20,7 @@ import framehaul.storage as folder
 from framehaul.clock import Clock, SystemClock
 from framehaul.contract.grants import InputGrant, MultipartPut, OutputGrant
 from framehaul.contract.uris import Uri
-from framehaul.errors import BadUri
+from framehaul.errors import BadUri, FramehaulError
 from framehaul.storage.accounts import Accounts
 
 Want = Literal["read", "write"]
@@ -151,9 +152,18 @@ class Stores:
             return self._opened[place]
 
     def endpoint(self, uri: Uri) -> str:
-        """Name where the store answers, as far as its account says: buckets of one name lie in many places."""
+        """Name where the store answers: buckets of one name lie in many places. Asks nobody, "" where nobody knows.
+
+        Where the account leaves it open, the store may know better: a profile of the person's can say it.
+        """
         account = self._accounts.get(uri.scheme)
-        return "" if account is None else account.endpoint or account.region or ""
+        if account is not None and account.endpoint:
+            return account.endpoint
+        with contextlib.suppress(FramehaulError):  # whoever uses the store is told
+            tell: Callable[[], str] | None = getattr(self.open(uri), "endpoint", None)
+            if tell is not None:
+                return tell()
+        return account.region or "" if account is not None else ""
 
     def close(self) -> None:
         """Close the connections of the stores that keep any; whoever asks again opens them anew."""

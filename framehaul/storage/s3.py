@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from framehaul.clock import Clock
 from framehaul.contract.grants import InputGrant, MultipartPut, OutputGrant
@@ -44,21 +45,19 @@ class S3Store:
         self._bucket = bucket
 
     def list(self, prefix: Uri) -> Iterator[Entry]:
-        """Stream the objects at or below the address, a page of 1,000 keys at a time, fingerprints included."""
+        """Stream the objects at or below the address, a page of 1,000 keys at a time, fingerprinted by their tags."""
         return list_objects(self._bucket, _checked(prefix))
 
     def stat(self, uri: Uri) -> Entry:
-        """Describe one object."""
-        key = _key(uri)
-        try:
-            reply = self._bucket.call("head_object", uri, Key=key)
-        except NotFound:
-            raise
-        except StoreError as exc:
-            if not exc.retryable:
-                self._explain(uri)
-            raise
-        return Entry(uri, reply["ContentLength"], fingerprint_of(reply["ETag"]), reply["LastModified"].timestamp())
+        """Describe one object; StoreError where the store has no tag by which to tell its content from another."""
+        reply = self._head(uri)
+        fingerprint = fingerprint_of(reply.get("ETag", ""))
+        if not fingerprint:
+            raise StoreError(
+                f"{self._bucket.site.place} gives {uri} no entity tag, so that nobody could tell when it is replaced.",
+                advice="Use a store that tells one content from another, or fetch the file and name it here.",
+            )
+        return Entry(uri, reply["ContentLength"], fingerprint, reply["LastModified"].timestamp())
 
     def get(self, uri: Uri, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Stream a part of the object by ranged GETs; one that breaks off is taken up where it broke."""
@@ -127,9 +126,25 @@ class S3Store:
         """Say how far the store's clock is ahead of ours, by what its replies told so far."""
         return self._bucket.hours.now() - self._bucket.clock.now()
 
+    def endpoint(self) -> str:
+        """Name where the service answers, by the account or else by what boto3 finds on this machine. Asks nobody."""
+        return self._bucket.endpoint()
+
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
         self._bucket.close()
+
+    def _head(self, uri: Uri) -> Any:
+        """Ask for what an object's headers say."""
+        key = _key(uri)
+        try:
+            return self._bucket.call("head_object", uri, Key=key)
+        except NotFound:
+            raise
+        except StoreError as exc:
+            if not exc.retryable:
+                self._explain(uri)
+            raise
 
     def _read(self, uri: Uri, start: int, end: int | None) -> Iterator[bytes]:
         """Read a range; HTTP has no words for an empty one, so the object's size is asked for instead."""
@@ -139,7 +154,7 @@ class S3Store:
                 return
             except RangeRefused:
                 pass
-        size = self.stat(uri).size or 0
+        size = int(self._head(uri)["ContentLength"])
         if max(start, end or 0) > size:
             raise StoreError(f"{uri} has {size} bytes; [{start}, {end}) reaches past its end.")
         if start != (size if end is None else end):

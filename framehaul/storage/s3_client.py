@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.configprovider import ConstantProvider
 from botocore.handlers import BUILTIN_HANDLERS
@@ -47,6 +48,7 @@ class Bucket:
         self._tries = tries
         self._lock = threading.Lock()
         self._made: S3Client | None = None
+        self._endpoint: str | None = site.endpoint
 
     def patience(self) -> Patience:
         """Give one operation its count of tries."""
@@ -77,6 +79,13 @@ class Bucket:
             )
         return address
 
+    def endpoint(self) -> str:
+        """Say where the service answers. Needs no key and looks for none: such a search may ask the network."""
+        with self._lock:
+            if self._endpoint is None:
+                self._endpoint = self._made.meta.endpoint_url if self._made else _endpoint(self.site)
+            return self._endpoint
+
     def close(self) -> None:
         """Close idle connections; the next call opens new ones."""
         with self._lock:
@@ -105,11 +114,27 @@ class Bucket:
                 self.once("list_objects_v2", uri, MaxKeys=1)
 
 
-def _client(site: Site, hours: StoreHours) -> S3Client:
+def _endpoint(site: Site) -> str:
+    """Let botocore work out the endpoint as for a client that signs."""
+    # To sign it would look for keys; to choose defaults by itself it would ask the network where we are.
+    quirks: dict[str, Any] = {"signature_version": UNSIGNED, "defaults_mode": "legacy"}
+    with wire_errors(site, "list_objects_v2", Uri(site.scheme, "", "")):
+        client = _session(site).create_client("s3", region_name=site.region, config=Config(**quirks))
+    endpoint: str = client.meta.endpoint_url
+    client.close()
+    return endpoint
+
+
+def _session(site: Site) -> botocore.session.Session:
     session = botocore.session.Session()
     session.register_component("data_loader", _descriptions())
     if site.scheme == "b2":
         _forget_amazon(session)
+    return session
+
+
+def _client(site: Site, hours: StoreHours) -> S3Client:
+    session = _session(site)
     if site.key is not None:
         key_id, secret = (half.get_secret_value() for half in site.key)
         session.set_credentials(key_id, secret, site.session_token.get_secret_value() if site.session_token else None)

@@ -25,8 +25,9 @@ _QUOTE = '"'
 
 
 def fingerprint_of(etag: str) -> str:
-    """Name a content by the store's entity tag: `s3:etag:<without quotes>`."""
-    return f"s3:etag:{etag.removeprefix('W/').strip(_QUOTE)}"
+    """Name a content by the store's entity tag: `s3:etag:<without quotes>`; "" where there is no tag."""
+    tag = etag.removeprefix("W/").strip(_QUOTE)
+    return f"s3:etag:{tag}" if tag else ""
 
 
 class _Page:

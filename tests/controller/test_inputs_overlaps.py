@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from controller.inputs.choice import may_meet
+from controller.inputs import SetAside, find_sources
+from controller.inputs.choice import may_meet, meeting
 from controller.inputs.results import without_results
 from framehaul.contract.uris import Uri, parse_uri
+from framehaul.pipelines.catalogue import load_pipeline
 from framehaul.storage.base import Entry
+from tests.controller.buckets import BucketStores
+from tests.controller.hours import Hours
 
 
 def kept(*keys: str) -> set[str]:
@@ -74,3 +80,31 @@ def test_inputs_that_may_meet_are_told_by_their_names(one: str, other: str, *, m
     """Only for those does anybody remember which file was taken; both ways round."""
     assert may_meet(parse_uri(one), parse_uri(other)) is meet
     assert may_meet(parse_uri(other), parse_uri(one)) is meet
+
+
+def test_of_many_inputs_the_same_ones_meet_as_of_two() -> None:
+    """Whatever stands between them in order: each is held against every other here."""
+    draw = random.Random(1)
+    names = ["a", "ab", "a-b", "b", "a*", "\u00e9"]
+    for _ in range(300):
+        named = [
+            Uri(draw.choice(["s3", "b2"]), draw.choice(["clips", "other"]), "/".join(draw.choices(names, k=depth)))
+            for depth in draw.choices([0, 1, 2, 3], k=draw.randrange(9))
+        ]
+        every = list(enumerate(named))
+
+        assert meeting(named) == [any(may_meet(uri, other) for at, other in every if at != n) for n, uri in every]
+
+
+def test_what_many_inputs_cost_grows_as_they_do(clock: Hours) -> None:
+    """A retry names each file of a batch by itself: four thousand of them are no more than a second's work."""
+    stores = BucketStores(clock)
+    keys = [f"in/clip{number}.mp4" for number in range(4000)]
+    stores.bucket("clips").list = lambda prefix: iter([Entry(prefix, 5, f"s3:etag:{prefix.key}")])  # type: ignore[method-assign]
+    takes, target = load_pipeline("copy").takes, parse_uri("b2://clips/out/")
+
+    before = time.process_time()
+    found = list(find_sources([f"b2://clips/{key}" for key in keys], takes, target, stores, aside=SetAside()))
+
+    assert len(found) == len(keys)
+    assert time.process_time() - before < 10  # held against each other they cost a minute

@@ -15,6 +15,7 @@ from controller.ledger import Ledger
 from controller.ledger.rows import WishWord
 from controller.overview import overview_of, read_scene
 from framehaul.contract.states import AttemptReason, AttemptState, JobReason, JobState
+from tests.conformance.store_rows import at_most
 from tests.controller.desks import HOUR, SPEC, a_batch, a_job_row, a_lease
 from tests.controller.hours import Hours
 
@@ -49,6 +50,23 @@ def test_nothing_is_asked_of_the_rows_where_the_second_is_taken(ledger: Ledger) 
         yield {}
 
     assert not ledger.add_batch(a_batch("b-2"), never())
+
+
+def test_jobs_that_are_done_come_page_by_page(ledger: Ledger) -> None:
+    """In order; nothing is held open meanwhile, so that others move theirs, and few are in memory."""
+    states = [JobState.PUBLISHED if number % 3 else JobState.PLANNED for number in range(1, 3_001)]
+    ledger.add_batch(a_batch(), (a_job_row(number=at, state=state) for at, state in enumerate(states, 1)))
+    wanted = [f"b-1-{at:05d}" for at, state in enumerate(states, 1) if state is JobState.PUBLISHED]
+
+    found = []
+    with at_most(2 << 20):
+        for job in ledger.published_jobs("b-1"):
+            found.append(job.id)
+            if len(found) == 1:
+                ledger.move_job("b-1-00003", JobState.EXCLUDED, JobReason.REFUSED)
+
+    assert found == wanted
+    assert [job.seq for job in ledger.each_job("b-1")] == list(range(1, 3_001))
 
 
 def test_counts_follow_every_move(ledger: Ledger) -> None:

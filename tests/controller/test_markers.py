@@ -87,6 +87,14 @@ def test_a_listing_is_good_for_a_quarter_of_an_hour(memory: Memory) -> None:
     assert (names(memory.plan(REMEMBERED_S)), memory.markers_listed()) == (["b.mp4"], 1)
 
 
+def test_a_listing_of_this_very_minute_is_not_worth_a_word(memory: Memory) -> None:
+    """The run that follows its own plan says nothing of it; a minute later it does."""
+    memory.plan()
+
+    assert (memory.plan(MINUTE - 1).remarks, memory.markers_listed()) == ([], 0)
+    assert "from a listing a minute ago" in memory.plan(MINUTE).remarks[0]
+
+
 def test_whoever_asks_has_it_listed_anew(memory: Memory) -> None:
     """However fresh the last listing is; and the next plan has that one."""
     memory.mark(memory.plan(), 0)

@@ -11,7 +11,16 @@ import pytest
 from controller.pulling import Brought, Fate, Puller, found_at
 from controller.retrieval import PATIENCE_S
 from framehaul.contract.uris import Uri, parse_uri
-from framehaul.errors import StoreFull, StoreUnavailable
+from framehaul.errors import (
+    AccessDenied,
+    BadAccount,
+    DigestMismatch,
+    FramehaulError,
+    NoSuchBucket,
+    NotFound,
+    StoreFull,
+    StoreUnavailable,
+)
 from framehaul.storage.base import Stores
 from framehaul.storage.local import LocalStore
 from tests.controller.trophies import Trophies, files_in, marker_for, noise, receipt_for
@@ -28,10 +37,15 @@ class Shelf(LocalStore):
         self.spans: list[tuple[str, int]] = []
         self.breaks: list[int] = []  # after so many bytes of the next reads
         self.when_read: Callable[[], None] = lambda: None
+        self.markers_read: list[str] = []
+        self.troubles: dict[str, FramehaulError] = {}  # what reading a marker of this name raises
 
     def get(self, uri: Uri, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """Give small pieces, and break off where that was ordered."""
         if "/.framehaul/" in uri.key:
+            self.markers_read.append(uri.name)
+            if uri.name in self.troubles:
+                raise self.troubles[uri.name]
             yield from super().get(uri, start, end)
             return
         self.spans.append((uri.name, start))
@@ -317,6 +331,41 @@ def test_many_markers_are_read_a_few_ahead(home: Home) -> None:
 
     assert len({one.path for one in brought}) == len(brought) == 100
     assert set(fates(brought)) == {Fate.FETCHED}
+
+
+@pytest.mark.parametrize(
+    "trouble", [AccessDenied("It is archived."), DigestMismatch("It was replaced."), NotFound("It is gone.")]
+)
+def test_a_marker_that_cannot_be_read_stops_no_other(home: Home, trouble: FramehaulError) -> None:
+    """It is told with what the store says of it; the others come home."""
+    for number in range(50):
+        home.trophies.leaves(f"{number}/", {"a.mp4": noise(8, number)})
+    hidden = home.trophies.vouches(b"{}", "closed")
+    home.shelf.troubles[hidden.name] = trouble
+
+    brought = home.pulls()
+
+    assert [one.why for one in brought if one.fate is Fate.FAILED] == [str(trouble)]
+    assert fates(brought).count(Fate.FETCHED) == 50
+
+
+@pytest.mark.parametrize("trouble", [BadAccount("It expired."), NoSuchBucket("Gone."), StoreUnavailable("It is down.")])
+def test_what_concerns_every_marker_ends_the_pull(home: Home, trouble: FramehaulError) -> None:
+    """A million sentences of one kind would help nobody; and what may work later is no fault of a marker."""
+    home.shelf.troubles[home.trophies.vouches(b"{}", "closed").name] = trouble
+
+    with pytest.raises(type(trouble)):
+        home.pulls()
+
+
+def test_of_large_markers_few_are_read_ahead(home: Home) -> None:
+    """Whoever may write to the bucket may write many of the largest size: they never lie in memory together."""
+    for number in range(10):
+        home.trophies.vouches(b" " * (15 << 20), str(number))
+
+    next(found_at(parse_uri(f"{home.trophies.root}/"), OneShelf(home.shelf)))
+
+    assert 1 <= len(home.shelf.markers_read) <= 5
 
 
 def test_a_disk_without_room_is_said_before_anything_is_fetched(home: Home) -> None:

@@ -72,6 +72,32 @@ def test_a_listing_takes_the_place_of_the_last_one(index: RemoteIndex, tmp_path:
     db.close()
 
 
+def test_a_listing_of_an_hour_to_come_gives_way(index: RemoteIndex) -> None:
+    """The clock was ahead when it was made: once that hour has come, it would pass for fresh."""
+    index.take_over(OUT, markers("gone"), HOUR + 3600)
+
+    copy = index.take_over(OUT, markers("here"), HOUR)
+
+    assert index.latest(OUT) == copy
+    with sqlite3.connect(index.path) as db:
+        assert db.execute("SELECT count(*) FROM listings").fetchone() == (1,)
+    db.close()
+
+
+def test_a_slower_listing_leaves_one_that_was_begun_after_it(index: RemoteIndex) -> None:
+    """Another process was quicker: what it saw is newer."""
+    newer: list[Copy] = []
+
+    def slow() -> Iterator[str]:
+        newer.append(RemoteIndex(index.path).take_over(OUT, markers("new"), HOUR + 5))
+        yield from markers("old")
+
+    copy = index.take_over(OUT, slow(), HOUR)
+
+    assert [index.latest(OUT)] == newer
+    assert (held(index, newer[0], "new"), held(index, copy, "old")) == ([True], [True])
+
+
 def test_each_place_has_a_copy_of_its_own(index: RemoteIndex) -> None:
     """A bucket of the same name at another store, and another folder, are other places."""
     index.take_over(OUT, markers("one"), HOUR)

@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from controller.desk import Desk
+from controller.downloads import with_downloads
 from controller.errors import ExitCode, gravest
 from controller.ledger import Batch
 from controller.report import close_if_over, exit_code, results_of, write_results
 from framehaul.contract.states import JobState, LeaseReason, LeaseState
+from tests.conformance.store_rows import at_most
 from tests.controller.agents import entry_of
-from tests.controller.desks import HOUR, SPEC, a_job_row, a_lease, heard
+from tests.controller.desks import HOUR, SPEC, a_batch, a_job_row, a_lease, heard
 from tests.controller.endings import failed, kept, published
 
 FROM_GRAVEST = [
@@ -187,7 +189,30 @@ def test_results_lie_beside_the_outputs_and_on_the_laptop(desk: Desk, tmp_path: 
     assert desk.state.results("b-1").read_bytes() == Path(place).read_bytes()
 
 
-@pytest.mark.parametrize("theirs", [b"[]", b"{}", b"\xff not JSON"])
+@pytest.mark.slow
+def test_a_report_of_many_jobs_never_lies_in_memory(desk: Desk, tmp_path: Path) -> None:
+    """Neither as values nor as text, nor to be replaced by the next; no job of it is lost, and all are in order."""
+    rows = (published(number) for number in range(1, 2_001))
+    batch = a_batch(target=f"file://{tmp_path}/out/")
+    desk.ledger.add_batch(batch, rows)
+
+    write_results(desk, batch, results_of(desk.ledger, batch, HOUR))
+
+    with at_most(12 << 20):
+        results = with_downloads(desk, results_of(desk.ledger, batch, HOUR))
+        place = write_results(desk, batch, results)
+
+    written = json.loads(Path(place).read_text())
+    assert [job["job"] for job in written["jobs"]] == [f"b-1-{number:05d}" for number in range(1, 2_001)]
+    assert written["jobs"][17] == written["jobs"][17] | {"state": "published", "attempts": 1, "frames": 96}
+    assert place == f"{tmp_path}/out/results.json"
+    assert desk.state.results("b-1").read_bytes() == Path(place).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [b"[]", b"{}", b"\xff not JSON", b"", b'{"version": 1, "batch": [], "jobs": [], "leases": []}', b"7" * 5000],
+)
 def test_a_file_of_that_name_that_is_no_report_is_left_alone(desk: Desk, tmp_path: Path, theirs: bytes) -> None:
     """Somebody's own results.json stays; ours takes the batch's name."""
     (tmp_path / "out").mkdir()

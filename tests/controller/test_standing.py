@@ -104,7 +104,11 @@ async def test_a_machine_without_its_framehaul_is_not_said_to_wait(site: Site, o
     found = await look(site)
     await ended(engine)
 
-    text = shown(Standing(found.overview, found.jobs, found.told, [], at_work=False))
+    leases = site.desk.ledger.leases(alive=True)
+    text = shown(Standing(found.overview, found.jobs, found.told, leases, at_work=False))
+    gone = shown(Standing(found.overview, found.jobs, found.told, [], at_work=False))
 
     told = "1 job waiting, 2 jobs at a machine, which goes on by itself"
-    assert text[-1] == f"Nobody is at work; {told}: framehaul resume goes on."
+    assert f"Nobody is at work; {told}: framehaul resume goes on." in text
+    lost = "1 job waiting, 2 jobs whose machine is gone, and may have left a result"
+    assert gone[-1] == f"Nobody is at work; {lost}: framehaul resume goes on."

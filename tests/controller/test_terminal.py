@@ -115,6 +115,19 @@ def printed(desk: Desk, batch: Batch) -> str:
     return console.file.getvalue()
 
 
+def test_of_a_long_report_the_beginning_is_shown_and_what_failed(desk: Desk) -> None:
+    """Or the one that a person has to look at would be lost among thousands."""
+    rows = [published(number) for number in range(1, 501)]
+    batch = kept(desk, *rows, failed(501, source="file:///in/odd one.mp4"))
+
+    text = printed(desk, batch)
+
+    assert ("clip200.mp4 " in text, "clip201.mp4 " in text.partition("Report:")[0]) == (True, False)
+    assert "no codec" in text.partition("Report:")[0]
+    assert "... and 300 more jobs: all of them in the report, below." in text
+    assert "500 of 501 results verified" in text
+
+
 @pytest.mark.parametrize(
     "name", ["Title [dQw4w9WgXcQ].mp4", "[bold]x.mp4", "a[/]b.mp4", "[link=x]y[/link].mp4", "[[a]].mp4"]
 )

@@ -62,3 +62,13 @@ def test_the_options_that_it_names_are_options() -> None:
     told = set(re.findall(r"--[a-z][a-z-]+", PAGE.text))
 
     assert told - known == set()
+
+
+def test_the_batch_that_is_pulled_is_called_as_batches_are() -> None:
+    """With the letter that a plan puts before the hour."""
+    told = [
+        word for block in PAGE.blocks("console") for word in re.findall(r"framehaul pull ([^\s:#-][^\s:]*) ", block)
+    ]
+
+    assert told
+    assert all(re.fullmatch(r"b-\d{8}-\d{6}-[0-9a-f]{4}", word) for word in told)

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import StoreError, StoreUnavailable
 from framehaul.storage.accounts import Account
+from framehaul.storage.base import pinned
 from framehaul.storage.s3 import S3Store, open_store
 from tests.conformance.store_rows import at_most
 from tests.emulators.s3_shelf import S3Shelf
@@ -54,6 +55,13 @@ class _Reader(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_HEAD(self) -> None:
+        """Describe every object alike, by no tag."""
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.send_header("Last-Modified", "Fri, 02 Jan 2026 03:04:05 GMT")
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by http.server
         """Say nothing."""
 
@@ -71,11 +79,13 @@ def _answering(*bodies: bytes) -> Iterator[S3Store]:
             thread.join()
 
 
-def _page(*keys: str, quoted: bool = True, token: str = "", more: bool = False, size: int = 5) -> bytes:
+def _page(
+    *keys: str, quoted: bool = True, token: str = "", more: bool = False, size: int = 5, etag: str = "&quot;e-1&quot;"
+) -> bytes:
     write = quote_plus if quoted else escape
     items = "".join(
         f"<Contents><Key>{write(key)}</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified>"
-        f"<ETag>&quot;e-1&quot;</ETag><Size>{size}</Size><Owner><ID>Key</ID></Owner></Contents>"
+        f"<ETag>{etag}</ETag><Size>{size}</Size><Owner><ID>Key</ID></Owner></Contents>"
         for key in keys
     )
     kind = "<EncodingType>url</EncodingType>" if quoted else ""
@@ -110,6 +120,18 @@ def test_odd_keys_come_as_they_are(quoted: bool) -> None:
     assert {(entry.size, entry.fingerprint, entry.modified) for entry in entries} == {
         (5, "s3:etag:e-1", 1_767_323_045.0)
     }
+
+
+@pytest.mark.parametrize("etag", ["", "&quot;&quot;", '""'])
+def test_an_object_without_a_tag_has_no_fingerprint(etag: str) -> None:
+    """Or all of them would be one content, and done once one of them is; `pinned` asks, and says what is wrong."""
+    with _answering(_page("in/a", "in/b", etag=etag)) as store:
+        entries = list(store.list(BASE))
+
+        assert [entry.fingerprint for entry in entries] == ["", ""]
+        with pytest.raises(StoreError, match=r"gives .*in/a no entity tag") as caught:
+            pinned(store, entries[0])
+    assert not caught.value.retryable
 
 
 def test_empty_objects_that_stand_for_folders_are_left_out() -> None:

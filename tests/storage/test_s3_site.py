@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,3 +97,46 @@ def test_b2_without_any_account_is_a_sentence() -> None:
 def test_nothing_secret_is_shown() -> None:
     """A site prints its key as stars."""
     assert "hush" not in repr(_site(endpoint=B2))
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two profiles of a person's; whoever asks for their keys leaves a file behind, whose place is given."""
+    asked = tmp_path / "asked for keys"
+    told = "".join(
+        f"[profile {name}]\nendpoint_url = https://{name}.example\ncredential_process = touch '{asked}'\n"
+        for name in ("one", "two")
+    )
+    (tmp_path / "config").write_text(told)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    return asked
+
+
+@pytest.mark.parametrize("account", [None, Account(region="eu-west-1"), Account(SecretStr("id"), SecretStr("hush"))])
+def test_where_a_profile_answers_is_told(
+    profiles: Path, monkeypatch: pytest.MonkeyPatch, account: Account | None
+) -> None:
+    """Or what is done in one's bucket would be taken for done in the other's. No key is looked for."""
+    found = []
+    for name in ("one", "two"):
+        monkeypatch.setenv("AWS_PROFILE", name)
+        with Stores({} if account is None else {"s3": account}, ManualClock()) as stores:
+            found.append(stores.endpoint(Uri("s3", "clips", "out/")))
+
+    assert found == ["https://one.example", "https://two.example"]
+    assert not profiles.exists()
+
+
+@pytest.mark.usefixtures("profiles")
+def test_an_endpoint_is_told_as_far_as_anybody_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Amazon's where nothing is said; "" where the profile is none, or the account not whole: its user will be told."""
+    clips = Uri("s3", "clips", "out/")
+    with Stores(clock=ManualClock()) as stores:
+        assert stores.endpoint(clips).endswith("amazonaws.com")
+        assert stores.endpoint(Uri("b2", "clips", "out/")) == ""
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with Stores(clock=ManualClock()) as stores:
+        assert stores.endpoint(clips) == ""
