@@ -12,7 +12,7 @@ from framehaul.clock import CLOCK_URL
 from tests.controller.typist import Printed, Typist
 from tests.emulators.clock import ClockServer
 from tests.emulators.s3_faults import S3Faults
-from tests.rclone import Rclone
+from tests.rclone import KEY_ID, SECRET, Rclone
 
 
 @pytest.fixture
@@ -56,21 +56,24 @@ def test_uploads_of_somebody_who_may_be_at_work_are_let_be(typist: Typist, serve
 
 
 def test_leftovers_that_are_old_are_named_and_ended(
-    typist: Typist, server: Rclone, monkeypatch: pytest.MonkeyPatch
+    typist: Typist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First rehearsed, which changes nothing; then done, eight days later by the store's own clock."""
-    upload_id = begin(server, "out/a.mp4")
-
-    with S3Faults(server.endpoint) as later:
+    with Rclone(tmp_path / "store", keys=None) as server, S3Faults(server.endpoint, keys={KEY_ID: SECRET}) as later:
+        server.bucket("clips")
+        upload_id = begin(server, "out/a.mp4")
         later.offset_s = 8.1 * 86400.0
+        for name, value in (("ACCESS_KEY_ID", KEY_ID), ("SECRET_ACCESS_KEY", SECRET), ("REGION", "us-east-1")):
+            monkeypatch.setenv(f"AWS_{name}", value)
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", later.endpoint)
         rehearsed = swept(typist, "s3://clips/out/", "--dry-run")
         done = swept(typist, "s3://clips/out/", "--json")
+        left = open_uploads(server)
 
     assert f"Would end s3://clips/out/a.mp4 (upload {upload_id}, begun 8 days ago" in rehearsed.out
     (found,) = done.document["ended"]
     assert (found["uri"], found["upload"], found["dollars"]) == ("s3://clips/out/a.mp4", upload_id, None)
-    assert (done.code, done.document["may_be_billed"], open_uploads(server)) == (0, [], 0)
+    assert (done.code, done.document["may_be_billed"], left) == (0, [], 0)
 
 
 def test_a_laptop_whose_clock_is_ahead_ends_nobody_s_upload(
