@@ -22,8 +22,8 @@ def test_a_fresh_instance_comes_to_run(scene: Scene) -> None:
         seen.append((scene.show(number)["actual_status"], scene.show(number)["status_msg"]))
 
     assert [status for status, _ in seen] == [None, "created", "loading", "loading", "loading", "running"]
-    assert seen[2][1] == "4c7d45f7c63c: Pulling fs layer "
-    assert seen[4][1].endswith(": Pull complete ")
+    assert seen[2][1] == "4c7d45f7c63c: Pulling fs layer"
+    assert seen[4][1].endswith(": Pull complete")
     assert seen[3][1] not in {seen[2][1], seen[4][1]}
 
 
@@ -100,6 +100,7 @@ def test_a_contract_ends_with_its_offer(scene: Scene) -> None:
         ({"env": {"A": "x" * 256}}, 400, "invalid_args"),
         ({"env": {f"-p {port}:{port}": "1" for port in range(65)}}, 400, "invalid_args"),
         ({"image": None}, 400, "invalid_args"),
+        ({"disk": "20"}, 400, "invalid_args"),
         ({"disk": 7}, 400, "invalid_args"),
         ({"disk": 5000}, 400, "invalid_args"),
         ({"onstart": "x" * 4097}, 400, "invalid_args"),

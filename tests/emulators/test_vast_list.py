@@ -105,6 +105,7 @@ def test_logs_come_late_and_without_a_key(scene: Scene) -> None:
     assert (told["success"], replies) == (True, [403, 403, 200])
     refused = scene.http.put("/api/v0/instances/request_logs/5/", json={})
     assert (refused.status_code, refused.json()["error"]) == (404, "invalid_id")
+    assert scene.http.put(f"/api/v0/instances/request_logs/{number}/", json={"tail": "x"}).status_code == 400
     assert scene.http.get(f"{scene.vast.url}/instance_logs/00.log").status_code == 404
 
 

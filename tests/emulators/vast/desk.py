@@ -85,7 +85,8 @@ class Desk:
 
     def answer(self, asked: Asked, route: Route, words: list[str], hold: Callable[[Fault], None]) -> Reply:
         """Answer one request, past the faults; `hold` waits as long as one that hangs says."""
-        facts = {"endpoint": route.name, "instance": int(words[0]) if words and words[0].isdigit() else None}
+        number = int(words[0]) if words and "/instances/" in asked.path else None
+        facts = {"endpoint": route.name, "instance": number}
         with self.market.lock:
             self.market.settle()
             try:

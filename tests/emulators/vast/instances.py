@@ -99,7 +99,7 @@ def logs(desk: Desk, asked: Asked, words: list[str]) -> Reply:
     text = one.message if body.get("daemon_logs") == "true" else desk.processes.log(number)
     lines = [line for line in text.splitlines() if str(body.get("filter") or "") in line]
     name = secrets.token_hex(32)
-    desk.texts[name] = ("\n".join(lines[-int(body.get("tail") or _TAIL_LINES) :]) + "\n", desk.late_texts)
+    desk.texts[name] = ("\n".join(lines[-_tail(body) :]) + "\n", desk.late_texts)
     url = f"http://{asked.headers['host']}/instance_logs/{name}.log"
     return yes(result_url=url, msg="Logs requested")
 
@@ -122,6 +122,14 @@ def _set_state(desk: Desk, one: Instance, state: Any) -> None:
         desk.market.start(one)
     else:
         raise no(400, "invalid_args", f"no such state: {state}")
+
+
+def _tail(body: dict[str, Any]) -> int:
+    """Read how many lines are wanted; the client sends text."""
+    tail = str(body.get("tail") or _TAIL_LINES)
+    if not tail.isdigit():
+        raise no(400, "invalid_args", f"invalid tail {tail}")
+    return max(int(tail), 1)
 
 
 def _all(desk: Desk) -> list[dict[str, Any]]:

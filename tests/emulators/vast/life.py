@@ -63,7 +63,7 @@ _PULL = ("Pulling fs layer", "Downloading", "Download complete", "Extracting", "
 def pull_line(share: float) -> str:
     """Give docker's line when so much of the image is there."""
     step = min(int(max(share, 0.0) * len(_LAYERS) * len(_PULL)), len(_LAYERS) * len(_PULL) - 1)
-    return f"{_LAYERS[step // len(_PULL)]}: {_PULL[step % len(_PULL)]} "
+    return f"{_LAYERS[step // len(_PULL)]}: {_PULL[step % len(_PULL)]}"
 
 
 @dataclass

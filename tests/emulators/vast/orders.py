@@ -22,7 +22,7 @@ _DEFAULT_DISK = 10.0
 def checked(body: Mapping[str, Any], offer: Mapping[str, Any]) -> dict[str, Any]:
     """Give the order with what it left out, or refuse it."""
     order = {**body, "env": body.get("env") if body.get("env") is not None else {}, "disk": body.get("disk")}
-    order["disk"] = _DEFAULT_DISK if order["disk"] is None else float(order["disk"])
+    order["disk"] = _DEFAULT_DISK if order["disk"] is None else order["disk"]
     _check_env(order["env"])
     _check_price(order.get("price"))
     if not order.get("image") and not order.get("template_hash_id"):
@@ -30,7 +30,7 @@ def checked(body: Mapping[str, Any], offer: Mapping[str, Any]) -> dict[str, Any]
     if len(str(order.get("image") or "")) > _MOST_IMAGE:
         raise _invalid("image is too long")
     check_label(order.get("label"), MOST_LABEL)
-    if not _LEAST_DISK <= order["disk"] <= offer["disk_space"]:
+    if not isinstance(order["disk"], int | float) or not _LEAST_DISK <= order["disk"] <= offer["disk_space"]:
         raise _invalid(f"invalid disk size {order['disk']}")
     if len(str(order.get("onstart") or "")) + len(str(order.get("args") or "")) > _MOST_COMMAND:
         raise _invalid("args and onstart are too long")

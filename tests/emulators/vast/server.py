@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from tests.emulators.vast.desk import Asked, Desk, Lost
 from tests.emulators.vast.faults import Fault
@@ -121,7 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             body = asked.raw.decode(errors="replace")
         entry = {
-            **{"at": self.server.desk.market.hour, "method": asked.method, "path": asked.path, "endpoint": None},
+            **{
+                "at": self.server.desk.market.hour,
+                "method": asked.method,
+                "path": urlsplit(self.path).path,
+                "endpoint": None,
+            },
             **{"query": asked.query, "key": asked.key, "agent": asked.headers.get("user-agent")},
             **{"body": body, "status": None},
         }
