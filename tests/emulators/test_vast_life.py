@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -59,6 +60,46 @@ def test_stop_and_start(scene: Scene) -> None:
     scene.pass_by(19)
 
     assert statuses(scene.show(number)) == ("running",) * 4
+
+
+def test_a_start_hurries_nothing(scene: Scene) -> None:
+    """One that loads goes on loading, one that starts is not put off."""
+    number = scene.create()
+    scene.pass_by(10)
+    scene.manage(number, state="running")
+    assert scene.show(number)["actual_status"] == "loading"
+    scene.pass_by(34)
+    assert scene.show(number)["actual_status"] == "loading"
+    scene.pass_by(1)
+    scene.manage(number, state="stopped")
+    scene.pass_by(3)
+    scene.manage(number, state="running")
+    scene.pass_by(15)
+    scene.manage(number, state="running")
+    scene.pass_by(5)
+
+    assert scene.show(number)["actual_status"] == "running"
+
+
+def test_a_reboot_starts_the_process_again(scene: Scene) -> None:
+    """On its GPU and its disk; one that does not run is refused."""
+    number = scene.run(onstart="exec sleep 1000")
+    reboot = f"/api/v0/instances/reboot/{number}/"
+    first = scene.vast.instances()[number]["pid"]
+    scene.http.put(reboot, json={}).raise_for_status()
+    scene.pass_by(20)
+    assert scene.vast.instances()[number]["pid"] not in {None, first}
+    scene.vast.fault("outbid")
+
+    assert scene.http.put(reboot, json={}).status_code == 400
+
+
+def test_one_of_many_gets_the_offer(scene: Scene) -> None:
+    """However many ask for it at the same time."""
+    with ThreadPoolExecutor(8) as crowd:
+        answers = list(crowd.map(lambda _: scene.try_create(101).status_code, range(16)))
+
+    assert sorted(answers) == [200] + [410] * 15
 
 
 def test_a_destroyed_instance_is_null(scene: Scene) -> None:

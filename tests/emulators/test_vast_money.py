@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.emulators.vast_scene import RUNNING_S, Scene
+from tests.emulators.vast_scene import RUNNING_S, Scene, scene_of
 
 GPU_S = 0.36 / 3600  # of offer 101
 DISK_S = 100 * 0.144 / 720 / 3600  # of 100 GB on it
@@ -29,6 +31,30 @@ def test_the_gpu_costs_while_it_runs_and_the_disk_always(scene: Scene) -> None:
 
     assert scene.vast.bill() == before
     assert before["total"] == pytest.approx(100 - before["credit"])
+
+
+def test_a_jump_costs_what_many_steps_cost(tmp_path: Path) -> None:
+    """Stops, a bid that is lost, a host that is away and the end of the credit included."""
+    bills = []
+    for step in (20_000.0, 7.3):
+        with scene_of(tmp_path / str(step)) as scene:
+            scene.vast.credit(3.0)
+            first, second, third = scene.create(101), scene.create(102, price=0.5), scene.create(103)
+            scene.pass_by(RUNNING_S)
+            scene.manage(first, state="stopped")
+            scene.vast.fault("outbid", instance=second)
+            scene.vast.fault("offline", instance=third, for_s=5000)
+            left = 20_000.0
+            while left > 0:
+                scene.pass_by(min(step, left))
+                left -= step
+            assert scene.show(third)["actual_status"] == "stopped"
+            bills.append(scene.vast.bill())
+
+    jump, steps = bills
+    assert jump["total"] == pytest.approx(steps["total"])
+    for number, told in jump["instances"].items():
+        assert told == pytest.approx(steps["instances"][number])
 
 
 def test_bytes_cost_in_any_state(scene: Scene) -> None:

@@ -130,11 +130,12 @@ def test_the_account_and_a_bad_key(official: Official, market: Scene) -> None:
 
 
 def test_the_sdk(official: Official, tmp_path: Path) -> None:
-    """Pages of a list are followed; None for what is gone; no keys are a 404; Retry-After is obeyed, and waited for."""
+    """Pages are followed; None for what is gone; no keys are a 404; Retry-After is obeyed, without it patience ends."""
     with scene_of(tmp_path, [{"id": 100 + number} for number in range(31)]) as scene:
         for number in range(30):
             scene.create(100 + number, label="crowd")
         scene.vast.fault("throttled", endpoint="destroy", times=2, form="json", retry_after=0.01)
+        scene.vast.fault("throttled", endpoint="user", times=3)
         told = official.sdk(
             scene.vast.url,
             """
@@ -144,10 +145,11 @@ told["made"] = vast.create_instance(130, image="a", disk=10, env={"A": "1"}, lab
 rows = vast.show_instances()
 told["rows"], told["label"] = len(rows), rows[-1]["label"]
 told["gone"] = vast.show_instance(5)
-try:
-    vast.show_ssh_keys()
-except requests.HTTPError as refused:
-    told["keys"] = refused.response.status_code
+for name, call in (("keys", vast.show_ssh_keys), ("throttled", vast.show_user)):
+    try:
+        call()
+    except requests.HTTPError as refused:
+        told[name] = refused.response.status_code
 told["destroyed"] = vast.destroy_instance(told["made"]["new_contract"])
 """,
         )
@@ -156,5 +158,5 @@ told["destroyed"] = vast.destroy_instance(told["made"]["new_contract"])
 
     assert (told["free"], told["made"]["success"]) == ([130], True)
     assert (told["rows"], told["label"], len(listed)) == (31, "by-sdk", 2)
-    assert (told["gone"], told["keys"]) == (None, 404)
+    assert (told["gone"], told["keys"], told["throttled"]) == (None, 404, 429)
     assert (destroys, told["destroyed"]) == ([429, 429, 200], {"success": True})

@@ -104,6 +104,13 @@ class Instance:
         return "running" in {self.current, self.intended}
 
     @property
+    def starts(self) -> bool:
+        """Say whether it runs or comes to run without another word; what exited or hangs does not."""
+        loads = self.status in {None, "created", "loading"}
+        on_its_way = loads or any(step.status == "running" for step in self.coming)
+        return self.intended == "running" and (self.status == "running" or on_its_way)
+
+    @property
     def next(self) -> str:
         """Give vast's next_state."""
         return self.intended

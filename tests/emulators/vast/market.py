@@ -11,7 +11,7 @@ from typing import Any
 from tests.emulators.vast import life
 from tests.emulators.vast.asks import Asks
 from tests.emulators.vast.faults import BIRTHS, Book
-from tests.emulators.vast.life import AWAY, GONE, Instance, Lengths, Step
+from tests.emulators.vast.life import GONE, Instance, Lengths, Step
 from tests.emulators.vast.money import Purse
 from tests.emulators.vast.offers import Offer
 from tests.emulators.vast.orders import checked
@@ -166,7 +166,7 @@ class Market:
             raise no(400, "invalid_args", "contract has ended")
         fault = self._book.strike("start_queued", instance=one.id)
         wait = float(fault.words.get("for_s", 600.0)) if fault else 0.0
-        if one.status != "running" or one.intended != "running":
+        if not one.starts:
             one.intended = "running"
             self._walk(one, life.again, wait)
         if fault:  # 1.6 [T]; that it comes as a 400 is a guess [?]
@@ -174,6 +174,8 @@ class Market:
 
     def reboot(self, one: Instance) -> None:
         """End its process and start it again."""
+        if one.current != "running":
+            raise no(400, "invalid_args", "instance is not running")
         self._walk(one, life.again)
 
     def destroy(self, one: Instance) -> None:
@@ -197,11 +199,11 @@ class Market:
 
     def away(self, one: Instance, status: str, for_s: float | None) -> None:
         """Let its host be gone, for a while or until told."""
-        if one.status not in AWAY:
-            one.before_away = (one.status, one.coming)
+        if one.before_away is None:
+            one.before_away, one.since = (one.status, one.coming), self.hour
         back = [] if for_s is None else [Step(self.hour + for_s, _BACK)]
         self._plan(one, back)
-        one.status, one.message, one.since = status, "host is offline", self.hour
+        one.status, one.message = status, "host is offline"
         self._bodies.pause(one, on=True)
 
     def back(self, one: Instance) -> None:
