@@ -74,16 +74,12 @@ def in_ci(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def _pip(place: Path) -> None:
-    pip = [
-        str(place / "bin" / "python"),
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "--no-input",
-        "install",
-        "--quiet",
-    ]
-    for command in ([sys.executable, "-m", "venv", "--clear", str(place)], [*pip, f"vastai=={VERSION}"]):
+    # With our pip, and compiled only where it is used: a pip of its own and all .pyc take a third of the time.
+    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "--disable-pip-version-check"]
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", "--without-pip", str(place)],
+        [*pip, "--no-input", "install", "--quiet", "--no-compile", f"vastai=={VERSION}"],
+    ):
         done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_S, check=False)
         if done.returncode != 0:
             raise NotInstalled(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
