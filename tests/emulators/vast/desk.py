@@ -15,7 +15,7 @@ from tests.emulators.vast.pacing import Pacer, threshold
 from tests.emulators.vast.processes import Processes
 from tests.emulators.vast.words import Refused, Reply, no, search_quota, too_frequent, wrong_key
 
-# 1.10: an instance's own key can show, stop, start, label and destroy that instance; nothing else is known of it.
+# 1.10: an instance's own key can show, stop, start, label and destroy that instance; nothing else is known of it [?].
 _OWN = {"show", "stop", "start", "label", "destroy"}
 
 

@@ -10,7 +10,8 @@ Status = str | None  # vast's actual_status; None while the instance is being pr
 
 GONE = "gone"  # no status of vast's: the moment from which nobody finds it any more
 
-# 1.8: the GPU costs while `running` only (and while `frozen`, 1.6); storage always, unless the host is away.
+# 1.8: the GPU costs while `running` only, and while `frozen` (1.6); whether while `exited` is open [?]. Storage costs
+# always, unless the host is away.
 GPU_COSTS = frozenset({"running", "frozen"})
 AWAY = frozenset({"offline", "unknown"})
 

@@ -120,7 +120,7 @@ class Market:
         self.asks.take(offer["id"])
         too_low = one.is_bid and (self._book.strike("bid_too_low") or one.gpu_dph < offer["min_bid"])
         self._begin(one, stopped=bool(too_low) or order.get("target_state") == "stopped")
-        if too_low:  # 1.4: it is there, stopped, and the error carries its number
+        if too_low:  # 1.4: there, stopped, and the error has its number; status and code are a guess [?]
             raise no(400, "bid_too_low", f"bid {price} is below {offer['min_bid']}", new_contract=number)
         return one
 
