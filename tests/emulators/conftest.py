@@ -1,14 +1,16 @@
-"""What the tests of the S3 proxy share: one real store a file, and a proxy and clients for each test."""
+"""What the tests of emulators share: for S3 one real store a file, a proxy and clients each test; a small vast.ai."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.emulators.s3_faults import S3Faults
+from tests.emulators.vast_scene import Scene, scene_of
 from tests.loopback import loopback
 from tests.rclone import Rclone, s3_client
 
@@ -42,3 +44,10 @@ def client(store: Rclone, proxy: S3Faults) -> Iterator[S3Client]:
 def http() -> Iterator[httpx.Client]:
     with httpx.Client(transport=loopback(), timeout=30) as http:
         yield http
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    """Give vast.ai with a few offers, an hour that only the test moves, and no pacing."""
+    with scene_of(tmp_path / "vast") as scene:
+        yield scene
