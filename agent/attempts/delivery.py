@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from collections.abc import Awaitable, Callable
@@ -137,13 +138,15 @@ def clear_intermediates(job: Job) -> None:
 def clear_leftovers(job: Job) -> None:
     """Free what an attempt leaves that has failed or was stopped.
 
-    Half an output goes too; a whole one, for which the journal vouches, may have failed by its delivery alone.
+    Half an output goes too. A whole one stays: what was being delivered, or what the journal vouches for, may have
+    failed by our bookkeeping alone.
     """
     clear_intermediates(job)
-    if not job.computed():
+    if job.status.state is not _DELIVERING and not job.computed():
         _empty(job.folder.outputs)
 
 
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(OSError):  # a full disk has no room for a folder either, and nobody needs this one now
+        folder.mkdir(exist_ok=True)
