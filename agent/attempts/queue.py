@@ -24,6 +24,11 @@ from framehaul.contract.states import AttemptReason, AttemptState
 
 _log = logging.getLogger(__name__)
 
+# In real seconds, as cancelling has nothing to do with the clock. A stopped worker is given its grace first.
+_STOP_AGAIN_S = 30.0
+_CLOSE_AGAIN_S = 1.0
+_CANCELS = 30
+
 # What an unforeseen error of the agent itself is called, by where it struck.
 _REASON_BY_STATE = {
     AttemptState.QUEUED: AttemptReason.FETCH_FAILED,
@@ -76,17 +81,20 @@ class Queue:
         task.add_done_callback(lambda _: self._leave(job))
 
     def stop(self, job: Job, reason: AttemptReason) -> asyncio.Task[None] | None:
-        """Ask an attempt to stop; gives the task to wait for. Idempotent."""
+        """Ask an attempt to stop; gives the task to wait for. Asked again it cancels again, in case once was not heard.
+
+        Not where the worker computes: it has a grace of its own to stop in, and stays warm.
+        """
         walk = self._walks.get(job)
-        if walk and job.stopping is None:
-            job.stopping = reason
+        if walk and (job.stopping is None or job.status.state is not AttemptState.RUNNING):
+            job.stopping = job.stopping or reason
             walk.cancel()
         return walk
 
     async def stop_all(self, jobs: Iterable[Job], reason: AttemptReason) -> None:
         """Stop these attempts and wait until they have."""
-        walks = [walk for job in jobs if (walk := self.stop(job, reason))]
-        await asyncio.gather(*walks, return_exceptions=True)
+        walks = {walk for job in jobs if (walk := self.stop(job, reason))}
+        await _ended(walks, again_after_s=_STOP_AGAIN_S)
 
     def busy(self) -> bool:
         """Say whether some attempt can go on without hearing from the controller."""
@@ -97,11 +105,11 @@ class Queue:
 
     async def close(self) -> None:
         """Leave everything as the disk tells it; the next agent goes on from there."""
-        walks = list(self._walks.values())
+        walks = set(self._walks.values())
         self._worker.hurry()
         for walk in walks:
             walk.cancel()
-        await asyncio.gather(*walks, return_exceptions=True)
+        await _ended(walks, again_after_s=_CLOSE_AGAIN_S)
         await self._worker.close()
 
     async def _walk(self, job: Job) -> None:
@@ -128,6 +136,17 @@ class Queue:
                     await ahead.aclose()
                     await compute(job, self._worker, self._clock)
         await deliver(job, self._clock, self._outbox, self._receipt_copy)
+
+
+async def _ended(walks: set[asyncio.Task[None]], *, again_after_s: float) -> None:
+    """Wait until these have ended, and cancel again whatever has not: no cancel that got lost may hold up an agent."""
+    for _ in range(_CANCELS):
+        if not walks:
+            return
+        _, walks = await asyncio.wait(walks, timeout=again_after_s)
+        for walk in walks:
+            walk.cancel()
+    _log.error("left behind, for they do not end: %s", ", ".join(walk.get_name() for walk in walks))
 
 
 def _waits_for_others(job: Job) -> bool:

@@ -93,12 +93,7 @@ class SlotUpload:
                     self._book.add(self._door.grant().upload_id, part, etag)
                     etags[part.number] = etag
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in missing[:_AT_ONCE]:
-                    group.create_task(carry())
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None
+        await _all_or_none([asyncio.create_task(carry()) for _ in missing[:_AT_ONCE]])
 
     def _counter(self, part: Part) -> Callable[[int], None]:
         return lambda sent: self._tally.count(self._slot, part.number, sent)
@@ -126,6 +121,23 @@ class SlotUpload:
             if proof.chunks and hashlib.sha256(found[1]).hexdigest() != proof.chunks[number]:
                 return False
         return True
+
+
+async def _all_or_none(tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for all; the first that fails ends the others, and its error is raised.
+
+    Not a TaskGroup: Python 3.11's forgets that it was cancelled itself where a task of its fails in the same moment.
+    """
+    try:
+        if tasks:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception()]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in failed:
+        task.result()
 
 
 def _samples(count: int) -> list[int]:
