@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.attempts.outbox import Outbox, uploads
 from agent.attempts.receipts import same_places, write_proofs
-from agent.errors import AttemptFailed
+from agent.errors import AttemptFailed, is_disk_full
 from agent.jobs.job import Job
 from agent.jobs.journal import DELIVERED
 from framehaul.atomic import sync_folder, write_atomic
@@ -35,6 +35,10 @@ async def deliver(job: Job, clock: Clock, outbox: Outbox, receipt_copy: Path | N
 
     try:
         await _hand_over(job, outbox, proved)
+    except Exception:
+        # Its thread cannot be ended, and one that begins beside it would write another receipt.
+        await asyncio.wait({proving})
+        raise
     finally:
         proving.cancel()
         await asyncio.gather(proving, return_exceptions=True)
@@ -95,6 +99,8 @@ async def _place_files(job: Job) -> None:
             try:
                 await asyncio.to_thread(_put, job.output_path(slot), Path(grant.path))
             except OSError as exc:
+                if is_disk_full(exc):
+                    raise
                 sentence = f"{grant.path} could not be written: {exc.strerror}."
                 raise AttemptFailed(AttemptReason.DELIVERY_FAILED, sentence) from exc
             mark_delivered(job, slot)

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from framehaul.clock import Clock
+from framehaul.storage.http_replies import seconds_of
 
 GIVE_UP_AFTER_S = 1800.0
 # A machine that slept for an hour has waited long and tried once: that is no store which stays down.
@@ -47,10 +48,10 @@ class Patience:
 def asked_pause_s(reply: httpx.Response) -> float:
     """Read Retry-After: seconds, or a date, which is held against the reply's own; 0 where neither is told."""
     told = reply.headers.get("Retry-After", "").strip()
-    if told.isdigit():
-        return float(told)
+    if (seconds := seconds_of(told)) is not None:
+        return seconds
     try:
         until, now = parsedate_to_datetime(told), parsedate_to_datetime(reply.headers.get("Date", ""))
         return max(0.0, (until - now).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0

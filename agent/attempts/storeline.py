@@ -177,7 +177,7 @@ class StoreClient:
                 method, url.get_secret_value(), content=content, headers=sent, timeout=timeout, follow_redirects=False
             ) as reply:
                 yield reply
-        except httpx.TransportError as exc:
+        except (httpx.TransportError, OSError) as exc:  # httpx lets an SSLError through as it is
             raise Hiccup(_broken(exc)) from exc
 
     @cached_property

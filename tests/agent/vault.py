@@ -192,11 +192,15 @@ class Attempt:
 
     @asynccontextmanager
     async def queued(
-        self, store: type[StoreClient] = StoreClient, receipt_copy: Path | None = None
+        self,
+        store: type[StoreClient] = StoreClient,
+        *,
+        receipt_copy: Path | None = None,
+        line: httpx.AsyncBaseTransport | None = None,
     ) -> AsyncIterator[Queue]:
         """Let a queue take the attempt up, as an agent does that was started again, for the length of a block."""
         with httpx.Client() as fetching:
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx.AsyncClient(transport=line, trust_env=False) as client:
                 outbox = Outbox(store(client, self._clock, 60.0), self._clock)
                 inputs = Inputs(fetching, self._clock, Room(lambda: [self.job], self._clock))
                 queue = Queue(inputs, WorkerKeeper(self._clock, os.environ), outbox, self._clock, receipt_copy)
