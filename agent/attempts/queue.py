@@ -153,7 +153,7 @@ class Queue:
                 return await deliver(job, self._clock, self._outbox, self._receipt_copy)
             except AttemptFailed:
                 raise
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - see above
                 if not is_disk_full(exc):
                     _log.exception("job %s: the delivery broke off", job.spec.job_id)
                 if job.final:  # all has arrived; what was not cleared up is left to the next agent

@@ -1,4 +1,4 @@
-"""A result that is made is delivered in the end, whatever goes wrong with the machine, the line or the store's words."""
+"""A result that is made is delivered in the end, whatever goes wrong with the machine, the line or the store."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_full_disk_is_waited_for(attempt: Attempt, clock: ManualClock) -> 
 @pytest.mark.parametrize("name", ["manifest", "receipt", "sentinel"])
 async def test_proof_that_cannot_be_written_is_written_later(attempt: Attempt, clock: ManualClock, name: str) -> None:
     """A fault that nobody foresaw, at any of the last files, costs time and no result."""
-    path: Path = getattr(attempt.job.folder, name)
+    path = getattr(attempt.job.folder, name)
     path.mkdir()
 
     async with attempt.queued():

@@ -190,6 +190,34 @@ async def test_expired_grant_waits_for_the_next_generation(inside: Inside, store
     assert _ranges(store)[-1] == "bytes=4000-"
 
 
+async def test_grant_that_came_meanwhile_is_used_when_the_first_expires(inside: Inside, store: FileServer) -> None:
+    """Generation 2 came in time: once generation 1 is refused nobody waits for a third."""
+    store.fault("cut_after", bytes=4000, times=1)
+    await _order_fetch(inside.caller, store)
+    await eventually(lambda: len(store.log()) == 1)
+    await inside.caller.put_grants(grants(order(), 2, source=reading(f"{store.url}/clip.mp4?later")))
+
+    await inside.in_time("delivering")
+
+    assert [request["path"] for request in store.log()] == ["/clip.mp4?X-Amz-Signature=1", "/clip.mp4?later"]
+    assert await inside.caller.pick_up("job-1") == MOVIE
+
+
+async def test_refused_grant_is_tried_again_by_itself(inside: Inside, store: FileServer) -> None:
+    """Without a controller the same address is tried every five minutes: a right may be given back."""
+    store.fault("status", code=403)
+    await _order_fetch(inside.caller, store)
+    await inside.caller.until("job-1", "fetching", "grants-expired")
+    store.fault(None)
+    inside.clock.advance(299)
+    await inside.caller.view("job-1")
+    assert len(store.log()) == 1
+
+    inside.clock.advance(1)
+
+    assert await inside.caller.pick_up("job-1") == MOVIE
+
+
 async def test_old_grant_and_a_vague_refusal_mean_expiry(inside: Inside, store: FileServer) -> None:
     """Some stores answer 400 to an expired address; past its hour that means a new grant is needed."""
     store.fault("status", code=400)

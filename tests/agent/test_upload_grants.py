@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from framehaul.clock import ManualClock
+from framehaul.contract.states import AttemptReason
 from tests.agent.patience import eventually
 from tests.agent.vault import Attempt, Vault, film
 
@@ -102,6 +103,72 @@ async def test_addresses_of_the_future_are_tried_again_by_themselves(
         await asyncio.wait_for(task, 120)
 
     attempt.assert_delivered()
+
+
+async def test_clock_that_is_set_back_does_not_put_off_the_next_try(
+    attempt: Attempt, vault: Vault, clock: ManualClock
+) -> None:
+    """A wait that began a year later by the clock of then ends after five minutes all the same."""
+    vault.proxy.fault("deny", operation="UploadPart")
+
+    async with attempt.delivery() as task:
+        await attempt.waits_for_grants()
+        clock.advance(-365 * 86_400.0)
+        vault.proxy.mend()
+        attempt.job.bell.ring()  # the wait is reckoned anew
+
+        def five_minutes_later() -> bool:
+            clock.advance(60)
+            return task.done() or clock.now() > 1_800_000_000.0 - 364 * 86_400.0
+
+        await eventually(five_minutes_later)
+        await asyncio.wait_for(task, 120)
+
+    attempt.assert_delivered()
+
+
+@pytest.mark.parametrize("why", ["renewed", "taken-up"])
+async def test_bytes_that_flow_again_are_no_waiting_for_a_controller(
+    attempt: Attempt, vault: Vault, clock: ManualClock, why: str
+) -> None:
+    """While a part goes out under new grants, or in a new agent, the reason is no more that grants are wanted."""
+    vault.proxy.fault("deny", operation="UploadPart")
+    async with attempt.queued() as queue:
+        await attempt.waits_for_grants()
+        assert not queue.busy()
+        vault.proxy.mend()
+        held = vault.proxy.fault("stall", operation="UploadPart")
+        if why == "taken-up":
+            await queue.close()
+            attempt.restart()
+            queue.take_up([attempt.job])
+        else:
+            attempt.renew(2)
+        await eventually(held.struck.is_set)
+
+        assert attempt.job.status.reason is AttemptReason.NONE
+        assert queue.busy()
+        vault.proxy.mend()
+
+
+async def test_grants_that_open_again_by_themselves_are_no_waiting_either(
+    tmp_path: Path, vault: Vault, clock: ManualClock
+) -> None:
+    """Tried again after five minutes, the first bytes that go out say that nobody is waited for."""
+    attempt = Attempt(tmp_path, vault, clock, film(4_000_000))
+    big = vault.sign("job-1.mp4", attempt.uploads["result"]).model_copy(update={"first_part_bytes": 4_000_000})
+    attempt.grant(2, result=big)
+    vault.proxy.fault("deny", operation="UploadPart")
+    async with attempt.queued() as queue:
+        await attempt.waits_for_grants()
+        vault.proxy.mend()
+        vault.proxy.fault("stall", operation="UploadPart", bytes=2_000_000, way="up")
+        clock.advance(300)
+
+        await eventually(lambda: attempt.job.status.reason is AttemptReason.NONE)
+
+        assert queue.busy()
+        vault.proxy.mend()
 
 
 async def test_refused_body_is_not_sent(tmp_path: Path, vault: Vault, clock: ManualClock) -> None:
