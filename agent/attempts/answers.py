@@ -13,6 +13,7 @@ from http import HTTPStatus
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9._-]{1,64})\s*</Code>")
 _ETAG = re.compile(r"<ETag>\s*([^<]{1,256}?)\s*</ETag>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+_RESULT = re.compile(r"<(?:\w+:)?CompleteMultipartUploadResult[\s/>]")
 _ERROR = re.compile(r"<Error[\s>]")
 _EXPIRED = re.compile(r"expired", re.IGNORECASE)
 _OTHER_HOUR = re.compile(r"not yet valid|TooSkewed|difference between the request time", re.IGNORECASE)
@@ -76,6 +77,11 @@ class Answer:
         """What `complete` calls the object that it made, without quotes; empty where it does not say."""
         found = _ETAG.search(self.body)
         return unescape(found[1]).strip('"') if found else ""
+
+    @property
+    def made_an_object(self) -> bool:
+        """Say whether it is S3's word that an upload was completed, and not some other server's 200."""
+        return bool(_RESULT.search(self.body))
 
     @property
     def told(self) -> str:

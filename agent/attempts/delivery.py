@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,8 @@ from framehaul.clock import Clock
 from framehaul.contract.grants import FileOut, RelayOut
 from framehaul.contract.receipt import Sentinel
 from framehaul.contract.states import AttemptReason, AttemptState
+
+_log = logging.getLogger(__name__)
 
 _DELIVERING = AttemptState.DELIVERING
 
@@ -50,7 +53,15 @@ async def _prove(job: Job, clock: Clock, receipt_copy: Path | None) -> None:
     if job.receipt is None:
         await asyncio.to_thread(write_proofs, job, clock)
         if receipt_copy:
-            await asyncio.to_thread(shutil.copyfile, job.folder.receipt, receipt_copy)
+            await asyncio.to_thread(_copy_receipt, job, receipt_copy)
+
+
+def _copy_receipt(job: Job, target: Path) -> None:
+    """Leave a copy for whoever started us, readable for this user alone; it costs no result where that fails."""
+    try:
+        write_atomic(target, job.folder.receipt.read_bytes(), mode=0o600)
+    except OSError as exc:
+        _log.warning("job %s: no copy of the receipt in %s: %s", job.spec.job_id, target, exc.strerror)
 
 
 async def _hand_over(job: Job, outbox: Outbox, proved: Callable[[], Awaitable[None]]) -> None:

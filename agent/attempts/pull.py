@@ -77,7 +77,7 @@ class Pull:
                 self._remember(reply)
                 self._judge(reply, have, past)
                 self._take(reply)
-                goal = most if most and _is_partial(reply) else self._whole_size(reply)
+                goal = most if most and is_partial(reply) else self._whole_size(reply)
         except httpx.TransportError as exc:
             raise Hiccup(_broken(exc)) from exc
         finally:
@@ -111,7 +111,7 @@ class Pull:
 
     def _judge(self, reply: httpx.Response, have: int, past: Callable[[], bool]) -> None:
         status = reply.status_code
-        if _is_partial(reply):
+        if is_partial(reply):
             self._go_on(reply, have)
         elif status == httpx.codes.OK:
             self._begin(reply, have)
@@ -206,7 +206,7 @@ class Pull:
                 left = left[file.write(left) :]
 
 
-def _is_partial(reply: httpx.Response) -> bool:
+def is_partial(reply: httpx.Response) -> bool:
     """Say whether a part was sent. Some stores (rclone) call that 200, and only the range tells."""
     partial = httpx.codes.PARTIAL_CONTENT
     return reply.status_code == partial or (reply.status_code == httpx.codes.OK and "Content-Range" in reply.headers)
