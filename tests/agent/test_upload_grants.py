@@ -136,7 +136,7 @@ async def test_bytes_that_flow_again_are_no_waiting_for_a_controller(
         await attempt.waits_for_grants()
         assert not queue.busy()
         vault.proxy.mend()
-        held = vault.proxy.fault("stall", operation="UploadPart")
+        held = vault.proxy.fault("stall", operation="UploadPart", times=20)
         if why == "taken-up":
             await queue.close()
             attempt.restart()
