@@ -35,7 +35,11 @@ class AttemptFailed(FramehaulError):
 
 
 class GrantsExpired(FramehaulError):
-    """Raised when a store refuses a grant that may simply be too old."""
+    """Raised when a store refuses a grant that may simply be too old; `generation` says which one it was."""
+
+    def __init__(self, message: str, *, advice: str = "", generation: int = 0) -> None:
+        super().__init__(message, advice=advice)
+        self.generation = generation
 
 
 class WorkerDied(FramehaulError):

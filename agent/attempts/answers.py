@@ -12,6 +12,8 @@ from http import HTTPStatus
 
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9._-]{1,64})\s*</Code>")
 _ETAG = re.compile(r"<ETag>\s*([^<]{1,256}?)\s*</ETag>")
+_MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+_RESULT = re.compile(r"<(?:\w+:)?CompleteMultipartUploadResult[\s/>]")
 _ERROR = re.compile(r"<Error[\s>]")
 _EXPIRED = re.compile(r"expired", re.IGNORECASE)
 _OTHER_HOUR = re.compile(r"not yet valid|TooSkewed|difference between the request time", re.IGNORECASE)
@@ -77,6 +79,32 @@ class Answer:
         return unescape(found[1]).strip('"') if found else ""
 
     @property
+    def made_an_object(self) -> bool:
+        """Say whether it is S3's word that an upload was completed, and not some other server's 200."""
+        return bool(_RESULT.search(self.body))
+
+    @property
+    def told(self) -> str:
+        """Code and message, all that is searched for words: the rest repeats keys, which may hold any of them."""
+        found = _MESSAGE.search(self.body)
+        return f"{self.code} {unescape(found[1]) if found else ''}"
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether a cap is reached, or the room is used up: somebody may raise it."""
+        return bool(_FULL.search(self.told)) or self.status == HTTPStatus.INSUFFICIENT_STORAGE
+
+    @property
+    def passes(self) -> bool:
+        """Say whether it may work at the next try."""
+        return self.code in _PASSING_CODES or self.status in _TRY_LATER or self.status >= 500
+
+    @property
+    def is_expired(self) -> bool:
+        """Say whether the store finds the address too old."""
+        return bool(_EXPIRED.search(self.told))
+
+    @property
     def words(self) -> str:
         """Name status and code. Nothing else of the body: it may repeat the signed address."""
         return f"HTTP {self.status}" + (f" ({self.code})" if self.code else "")
@@ -86,16 +114,21 @@ def judge(answer: Answer, *, past: bool = False) -> None:
     """Return when the store has done it; raise what it is otherwise. `past` says that the grant's hour is over."""
     if 200 <= answer.status < 300 and not _ERROR.search(answer.body):
         return
-    if _FULL.search(answer.body) or answer.status == HTTPStatus.INSUFFICIENT_STORAGE:
-        raise Hiccup(f"the store is full, or its cap is reached: {answer.words}", pause_s=answer.pause_s)
-    if answer.code in _PASSING_CODES or answer.status in _TRY_LATER or answer.status >= 500:
-        raise Hiccup(f"the store answered {answer.words}", pause_s=answer.pause_s)
     if answer.code == "NoSuchUpload":
         raise UploadGone(f"The store knows no such upload any more: {answer.words}.")
     if answer.code in _PARTS_CODES:
         raise PartsRefused(f"The store misses parts that it had taken: {answer.words}.")
-    if past or _EXPIRED.search(answer.body):
+    check_passing(answer)
+    if past or answer.is_expired:
         raise Refused(f"The grants have expired: {answer.words}.")
-    if _OTHER_HOUR.search(answer.body):
+    if _OTHER_HOUR.search(answer.told):
         raise Refused(f"The grants do not fit the store's clock: {answer.words}.")
     raise Refused(f"The store refuses the upload: {answer.words}.")
+
+
+def check_passing(answer: Answer) -> None:
+    """Raise Hiccup for what passes by itself, or once somebody raises a cap."""
+    if answer.is_full:
+        raise Hiccup(f"the store is full, or its cap is reached: {answer.words}", pause_s=answer.pause_s)
+    if answer.passes:
+        raise Hiccup(f"the store answered {answer.words}", pause_s=answer.pause_s)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Awaitable, Callable
@@ -10,7 +12,7 @@ from pathlib import Path
 
 from agent.attempts.outbox import Outbox, uploads
 from agent.attempts.receipts import same_places, write_proofs
-from agent.errors import AttemptFailed
+from agent.errors import AttemptFailed, is_disk_full
 from agent.jobs.job import Job
 from agent.jobs.journal import DELIVERED
 from framehaul.atomic import sync_folder, write_atomic
@@ -18,6 +20,8 @@ from framehaul.clock import Clock
 from framehaul.contract.grants import FileOut, RelayOut
 from framehaul.contract.receipt import Sentinel
 from framehaul.contract.states import AttemptReason, AttemptState
+
+_log = logging.getLogger(__name__)
 
 _DELIVERING = AttemptState.DELIVERING
 
@@ -34,6 +38,10 @@ async def deliver(job: Job, clock: Clock, outbox: Outbox, receipt_copy: Path | N
 
     try:
         await _hand_over(job, outbox, proved)
+    except Exception:
+        # Its thread cannot be ended, and one that begins beside it would write another receipt.
+        await asyncio.wait({proving})
+        raise
     finally:
         proving.cancel()
         await asyncio.gather(proving, return_exceptions=True)
@@ -45,7 +53,15 @@ async def _prove(job: Job, clock: Clock, receipt_copy: Path | None) -> None:
     if job.receipt is None:
         await asyncio.to_thread(write_proofs, job, clock)
         if receipt_copy:
-            await asyncio.to_thread(shutil.copyfile, job.folder.receipt, receipt_copy)
+            await asyncio.to_thread(_copy_receipt, job, receipt_copy)
+
+
+def _copy_receipt(job: Job, target: Path) -> None:
+    """Leave a copy for whoever started us, readable for this user alone; it costs no result where that fails."""
+    try:
+        write_atomic(target, job.folder.receipt.read_bytes(), mode=0o600)
+    except OSError as exc:
+        _log.warning("job %s: no copy of the receipt in %s: %s", job.spec.job_id, target, exc.strerror)
 
 
 async def _hand_over(job: Job, outbox: Outbox, proved: Callable[[], Awaitable[None]]) -> None:
@@ -94,6 +110,8 @@ async def _place_files(job: Job) -> None:
             try:
                 await asyncio.to_thread(_put, job.output_path(slot), Path(grant.path))
             except OSError as exc:
+                if is_disk_full(exc):
+                    raise
                 sentence = f"{grant.path} could not be written: {exc.strerror}."
                 raise AttemptFailed(AttemptReason.DELIVERY_FAILED, sentence) from exc
             mark_delivered(job, slot)
@@ -137,13 +155,15 @@ def clear_intermediates(job: Job) -> None:
 def clear_leftovers(job: Job) -> None:
     """Free what an attempt leaves that has failed or was stopped.
 
-    Half an output goes too; a whole one, for which the journal vouches, may have failed by its delivery alone.
+    Half an output goes too. A whole one stays: what was being delivered, or what the journal vouches for, may have
+    failed by our bookkeeping alone.
     """
     clear_intermediates(job)
-    if not job.computed():
+    if job.status.state is not _DELIVERING and not job.computed():
         _empty(job.folder.outputs)
 
 
 def _empty(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(OSError):  # a full disk has no room for a folder either, and nobody needs this one now
+        folder.mkdir(exist_ok=True)

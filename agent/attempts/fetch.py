@@ -17,7 +17,7 @@ from agent.attempts.answers import Hiccup
 from agent.attempts.partfile import PartFile
 from agent.attempts.patience import GIVE_UP_AFTER_S, Patience
 from agent.attempts.pull import Halted, Pull
-from agent.errors import AttemptFailed
+from agent.errors import AttemptFailed, GrantsExpired
 from agent.jobs.job import Job
 from framehaul.clock import Clock
 from framehaul.contract.grants import HttpGet
@@ -40,8 +40,11 @@ class HttpFetch:
         self._part = part
         self._patience = Patience(clock)
 
-    async def run(self, grant: HttpGet) -> None:
-        """Fill the part file; GrantsExpired when the address no longer opens, AttemptFailed when it is hopeless."""
+    async def run(self) -> None:
+        """Fill the part file; GrantsExpired when the address no longer opens, AttemptFailed when it is hopeless.
+
+        Each try goes by the newest address: one that came meanwhile is good for longer.
+        """
         retrying = AsyncRetrying(
             sleep=self._clock.sleep,
             stop=lambda _: self._patience.over,
@@ -50,7 +53,7 @@ class HttpFetch:
             reraise=True,
         )
         try:
-            await retrying(self._try, grant)
+            await retrying(self._try)
         except Hiccup as exc:
             sentence = f"{self._entry.name} could not be fetched: {exc}; no byte came for {_HALF_HOUR}."
             raise AttemptFailed(AttemptReason.FETCH_FAILED, sentence) from exc
@@ -65,10 +68,16 @@ class HttpFetch:
             self._job.explain(AttemptReason.STORE_UNAVAILABLE, sentence)
         return pause_s
 
-    async def _try(self, grant: HttpGet) -> None:
+    async def _try(self) -> None:
+        grants = self._job.grants
+        grant = grants.inputs[self._entry.slot] if grants else None
+        if grants is None or not isinstance(grant, HttpGet):
+            raise GrantsExpired(f"{self._entry.name} is to come in another way.")
         before = self._part.size()
         try:
             await self._pull(grant)
+        except GrantsExpired as exc:
+            raise GrantsExpired(exc.message, generation=grants.generation) from exc
         except Hiccup:
             if self._part.size() > before:
                 self._patience.renew()

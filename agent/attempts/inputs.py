@@ -11,6 +11,7 @@ import httpx
 from agent.attempts.fetch import HttpFetch
 from agent.attempts.fingerprint import matches
 from agent.attempts.partfile import PartFile
+from agent.attempts.patience import until_renewed
 from agent.attempts.room import READY, Room, has_begun
 from agent.attempts.turnstile import Turnstile
 from agent.errors import AttemptFailed, GrantsExpired, is_disk_full
@@ -65,7 +66,8 @@ class Inputs:
                 await self._fetch(job, entry)
             except GrantsExpired as exc:
                 await ahead.aclose()
-                await _wait_for_newer_grants(job, exc.message)
+                job.move(_FETCHING, AttemptReason.GRANTS_EXPIRED, exc.message)
+                await until_renewed(self._clock, job, exc.generation)
                 return True
         return True
 
@@ -92,7 +94,7 @@ class Inputs:
             if isinstance(grant, FileIn):
                 await asyncio.to_thread(_link, job, entry, grant)
             elif isinstance(grant, HttpGet):
-                await self._download(job, entry, grant)
+                await self._download(job, entry)
         except OSError as exc:
             if is_disk_full(exc):
                 raise AttemptFailed(
@@ -102,22 +104,14 @@ class Inputs:
                 ) from exc
             raise
 
-    async def _download(self, job: Job, entry: InputSpec, grant: HttpGet) -> None:
+    async def _download(self, job: Job, entry: InputSpec) -> None:
         limit = job.spec.limits.max_input_bytes
         if entry.size is not None and entry.size > limit:
             raise AttemptFailed(AttemptReason.BAD_INPUT, f"{entry.name} has {entry.size} bytes; the limit is {limit}.")
         part = PartFile(job.part_path(entry.slot))
-        await HttpFetch(self._client, self._clock, job, entry, part).run(grant)
+        await HttpFetch(self._client, self._clock, job, entry, part).run()
         if not await part.place(job.input_path(entry.slot), entry.fingerprint):
             raise _differs(entry)
-
-
-async def _wait_for_newer_grants(job: Job, message: str) -> None:
-    generation = job.grants.generation if job.grants else 0
-    while job.grants is None or job.grants.generation <= generation:
-        rung = job.bell.next()
-        job.move(_FETCHING, AttemptReason.GRANTS_EXPIRED, message)
-        await rung.wait()
 
 
 def _link(job: Job, entry: InputSpec, grant: FileIn) -> None:

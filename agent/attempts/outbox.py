@@ -7,16 +7,15 @@ from pathlib import Path
 
 from agent.attempts.answers import Refused
 from agent.attempts.parts import Tally
+from agent.attempts.patience import until_renewed
 from agent.attempts.storeline import StoreClient, Superseded
 from agent.attempts.upload import SlotUpload
 from agent.jobs.job import Job
-from framehaul.clock import Clock, wait_for_event
+from framehaul.clock import Clock
 from framehaul.contract.grants import MultipartPut
 from framehaul.contract.spec import MANIFEST_SLOT, RECEIPT_SLOT
 from framehaul.contract.states import AttemptReason
 
-# Without newer grants the same ones are tried again: a right may be given back, an hour that was wrong may come.
-_ASK_AGAIN_S = 300.0
 _STAGE = "deliver"
 _PROOFS = (MANIFEST_SLOT, RECEIPT_SLOT)
 
@@ -54,9 +53,8 @@ class Outbox:
 
     async def _until_renewed(self, job: Job, generation: int, message: str) -> None:
         job.explain(AttemptReason.GRANTS_EXPIRED, f"{message} The result stays on this machine.")
-        until = self._clock.now() + _ASK_AGAIN_S
-        while job.grants is not None and job.grants.generation <= generation and self._clock.now() < until:
-            await wait_for_event(self._clock, job.bell.next(), until - self._clock.now())
+        if await until_renewed(self._clock, job, generation):
+            job.explain()  # a controller is not waited for any more
 
 
 def uploads(job: Job, undelivered: set[str]) -> list[str]:

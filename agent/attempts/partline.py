@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -38,12 +38,20 @@ class PartLine:
     def __init__(self, trust: ssl.SSLContext, stall_s: float) -> None:
         self._trust = trust
         self._stall_s = stall_s
+        self._asks = True
         self._line: _Line | None = None
         self._place: tuple[str, str, int | None] | None = None
 
-    async def put(self, address: str, size: int, body: AsyncGenerator[bytes, None]) -> httpx.Response:
+    async def put(self, address: str, size: int, body: Callable[[], AsyncGenerator[bytes, None]]) -> httpx.Response:
         """Send `size` bytes; an answer that comes before the last of them ends the sending."""
         url = httpx.URL(address)
+        reply = await self._put(url, size, body())
+        if reply.status_code == httpx.codes.EXPECTATION_FAILED and self._asks:
+            self._asks = False  # whoever stands in between does not know the question: it is not asked again
+            reply = await self._put(url, size, body())
+        return reply
+
+    async def _put(self, url: httpx.URL, size: int, body: AsyncGenerator[bytes, None]) -> httpx.Response:
         line = await self._connected(url)
         kept = False
         try:
@@ -80,14 +88,15 @@ class PartLine:
         headers = [
             ("Host", url.netloc.decode("ascii")),
             ("Content-Length", str(size)),
-            ("Expect", "100-continue"),
             ("User-Agent", "framehaul"),
+            *([("Expect", "100-continue")] if self._asks else []),
         ]
         self._say(line, h11.Request(method="PUT", target=url.raw_path, headers=headers))
         agreed = asyncio.Event()
         hearing = asyncio.create_task(_hear(line, agreed))
         try:
-            await _wait(agreed, hearing, _ASKING_S)
+            if self._asks:
+                await _wait(agreed, hearing, _ASKING_S)
             await self._send_body(line, body, hearing)
             async with asyncio.timeout(self._stall_s):
                 return await hearing

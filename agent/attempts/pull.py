@@ -15,18 +15,17 @@ from collections.abc import Callable
 
 import httpx
 
-from agent.attempts.answers import Answer, Hiccup
+from agent.attempts.answers import Answer, Hiccup, check_passing
 from agent.attempts.partfile import PartFile
 from agent.attempts.patience import asked_pause_s
+from agent.attempts.pins import Pin
 from agent.errors import AttemptFailed, GrantsExpired
 from framehaul.contract.grants import HttpGet
-from framehaul.contract.naming import etag_of
 from framehaul.contract.spec import InputSpec
 from framehaul.contract.states import AttemptReason
 
 _MISMATCH, _FAILED = AttemptReason.INPUT_MISMATCH, AttemptReason.FETCH_FAILED
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_TRY_LATER = frozenset({408, 425, 429})
 _GONE = frozenset({404, 410})
 _TELL_EVERY_BYTES = 4 << 20
 _BEGINNING_BYTES = 8 << 20
@@ -48,7 +47,7 @@ class Pull:
         self._part = part
         self._limit = limit if entry.size is None else min(entry.size, limit)
         self._on_bytes = on_bytes
-        self._pinned = etag_of(entry.fingerprint)
+        self._pin = Pin(entry.fingerprint)
         self.halted = False
         self._disk = threading.Lock()
         self._socket: socket.socket | None = None
@@ -78,13 +77,20 @@ class Pull:
                 self._remember(reply)
                 self._judge(reply, have, past)
                 self._take(reply)
-                goal = most if most and _is_partial(reply) else self._entry.size
+                goal = most if most and is_partial(reply) else self._whole_size(reply)
         except httpx.TransportError as exc:
             raise Hiccup(_broken(exc)) from exc
         finally:
             self._socket = None
         if goal is not None and self._part.size() < goal:
             raise Hiccup("the reply ended early")
+
+    def _whole_size(self, reply: httpx.Response) -> int | None:
+        """Give the object's size: the plan's, else the store's, which may send less of it than was asked for."""
+        if self._entry.size is not None:
+            return self._entry.size
+        told = _CONTENT_RANGE.fullmatch(reply.headers.get("Content-Range", ""))
+        return int(told[3]) if told and told[3] != "*" else None
 
     def halt(self) -> None:
         """Let nothing be written from now on, and wake the thread if it waits for bytes; called from another."""
@@ -105,12 +111,13 @@ class Pull:
 
     def _judge(self, reply: httpx.Response, have: int, past: Callable[[], bool]) -> None:
         status = reply.status_code
-        if _is_partial(reply):
+        if is_partial(reply):
             self._go_on(reply, have)
         elif status == httpx.codes.OK:
             self._begin(reply, have)
         elif status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            self._check_pin(reply)
+            if self._pin.contradicts(reply):
+                raise self._replaced("since it was planned")
             if not have:
                 self._check_total(reply.headers.get("Content-Range", "").removeprefix("bytes */"))
             self._restart()
@@ -120,10 +127,9 @@ class Pull:
 
     def _refused(self, reply: httpx.Response, past: Callable[[], bool]) -> None:
         status, name = reply.status_code, self._entry.name
-        if status in _TRY_LATER or status >= 500:
-            raise Hiccup(f"the store answered {status}", pause_s=asked_pause_s(reply))
-        answer = Answer(status, _beginning(reply))
-        if status in {401, 403} or (status >= 400 and (past() or "expired" in answer.body.lower())):
+        answer = Answer(status, _beginning(reply), asked_pause_s(reply))
+        check_passing(answer)  # before 403: B2 says so where a cap on downloads is reached
+        if status in {401, 403} or (status >= 400 and (past() or answer.is_expired)):
             raise GrantsExpired(f"The address of {name} no longer opens: {answer.words}.")
         if status in _GONE:
             raise AttemptFailed(_MISMATCH, f"{name} is no longer where it was (HTTP {status}).")
@@ -131,7 +137,7 @@ class Pull:
 
     def _begin(self, reply: httpx.Response, have: int) -> None:
         """Take the object from its first byte; when we meant to go on, it must still be the same object."""
-        self._check_pin(reply)
+        self._check_pin(reply, have)
         name = _validator(reply)
         if have and name != self._part.validator:
             raise self._replaced("while it was fetched")
@@ -139,7 +145,7 @@ class Pull:
         self._restart(name)
 
     def _go_on(self, reply: httpx.Response, have: int) -> None:
-        self._check_pin(reply)
+        self._check_pin(reply, have)
         name = _validator(reply)
         if have and name and name != self._part.validator:
             raise self._replaced("while it was fetched")
@@ -151,18 +157,24 @@ class Pull:
         if not have:
             self._restart(name)
 
-    def _check_pin(self, reply: httpx.Response) -> None:
-        """Hold the reply against the plan. A weak etag says nothing of the bytes; size and date are held besides."""
-        etag = _strong_etag(reply)
-        if self._pinned and etag and etag.strip('"') != self._pinned:
+    def _check_pin(self, reply: httpx.Response, have: int) -> None:
+        """Hold a reply that brings bytes against the plan, and let none in that are packed."""
+        name = self._entry.name
+        if self._pin.contradicts(reply):
             raise self._replaced("since it was planned")
+        if self._pin.is_unseen(reply, first=not have):
+            sentence = f"The store does not say whether {name} is still what was planned: the tag or date is missing."
+            raise AttemptFailed(_MISMATCH, sentence)
+        if packing := self._pin.packing(reply):
+            sentence = f"The server sends {name} packed ({packing[:20]}), although it was asked for the plain bytes."
+            raise AttemptFailed(_MISMATCH, sentence, advice="Have it served as it is, or bring it from another store.")
 
     def _replaced(self, when: str) -> AttemptFailed:
         return AttemptFailed(_MISMATCH, f"{self._entry.name} was replaced {when}.", advice="Plan it again.")
 
     def _check_total(self, told: str | None) -> None:
         size = self._entry.size
-        if told is not None and told.isdigit() and size is not None and int(told) != size:
+        if told is not None and told.isdecimal() and size is not None and int(told) != size:
             raise AttemptFailed(_MISMATCH, f"{self._entry.name} has {told} bytes; {size} were planned.")
 
     def _restart(self, validator: str = "") -> None:
@@ -194,7 +206,7 @@ class Pull:
                 left = left[file.write(left) :]
 
 
-def _is_partial(reply: httpx.Response) -> bool:
+def is_partial(reply: httpx.Response) -> bool:
     """Say whether a part was sent. Some stores (rclone) call that 200, and only the range tells."""
     partial = httpx.codes.PARTIAL_CONTENT
     return reply.status_code == partial or (reply.status_code == httpx.codes.OK and "Content-Range" in reply.headers)
@@ -203,7 +215,7 @@ def _is_partial(reply: httpx.Response) -> bool:
 def _beginning(reply: httpx.Response) -> str:
     """Read the beginning of a refusal, in which a store says by a word what it means."""
     raw = bytearray()
-    for data in reply.iter_bytes():
+    for data in reply.iter_raw():  # not decoded: what it says of its coding may be false
         raw += data
         if len(raw) >= _REFUSAL_BYTES:
             break

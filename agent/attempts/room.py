@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -117,7 +118,8 @@ def _will_free(other: Job, job: Job) -> bool:
 
 def _written(job: Job) -> int:
     folders = (job.folder.inputs, job.folder.parts, job.folder.outputs)
-    return sum(_size(path) for folder in folders for path in folder.rglob("*"))
+    # Not rglob: on Python 3.11 it stumbles over a folder that another job's end removes meanwhile.
+    return sum(_size(Path(place, name)) for folder in folders for place, _, files in os.walk(folder) for name in files)
 
 
 def _size(path: Path) -> int:

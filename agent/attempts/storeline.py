@@ -20,6 +20,7 @@ from agent.attempts.answers import Answer, Hiccup, Refused, judge
 from agent.attempts.partline import PartLine
 from agent.attempts.parts import Part, pieces
 from agent.attempts.patience import Patience, asked_pause_s
+from agent.attempts.pull import is_partial
 from agent.jobs.job import Job
 from framehaul.clock import Clock
 from framehaul.contract.grants import MultipartPut
@@ -82,12 +83,14 @@ class StoreClient:
                 nonlocal sent
                 sent = now
                 on_sent(now)
+                if door.job.status.reason is AttemptReason.GRANTS_EXPIRED:
+                    _all_is_well(door.job)  # a part may take an hour: whose bytes go out has been let in
 
             if part.number > len(grant.part_urls):
                 raise Refused(f"The newest grants are for {len(grant.part_urls)} parts; part {part.number} is wanted.")
             address = grant.part_urls[part.number - 1]
             try:
-                reply = await line.put(address.get_secret_value(), part.size, pieces(path, part, count))
+                reply = await line.put(address.get_secret_value(), part.size, lambda: pieces(path, part, count))
             except (OSError, h11.ProtocolError) as exc:
                 raise Hiccup(_broken(exc), moved=sent > 0) from exc
             judge(_answer(reply, reply.content), past=self._past(grant))
@@ -105,6 +108,8 @@ class StoreClient:
             async with self._reply("POST", grant.complete_url, content=body.encode(), read_s=patient_s) as reply:
                 answer = _answer(reply, await _read(reply))
             judge(answer, past=self._past(grant))
+            if not answer.made_an_object:
+                raise Hiccup(f"what answered is no S3 store: {answer.words} without a result", pause_s=answer.pause_s)
             return answer.etag
 
         return await self._persist(door, once)
@@ -116,7 +121,7 @@ class StoreClient:
             # An empty object has no range that could be asked for.
             headers = {"Range": f"bytes={start}-{start + length - 1}"} if length else {}
             async with self._reply("GET", grant.read_back_url, headers=headers) as reply:
-                if reply.status_code == httpx.codes.PARTIAL_CONTENT:
+                if is_partial(reply):
                     return _size(reply), await _read(reply, length)
                 if reply.status_code == httpx.codes.OK:  # it knows no ranges
                     return _size(reply), b"" if start else await _read(reply, length)
@@ -177,7 +182,7 @@ class StoreClient:
                 method, url.get_secret_value(), content=content, headers=sent, timeout=timeout, follow_redirects=False
             ) as reply:
                 yield reply
-        except httpx.TransportError as exc:
+        except (httpx.TransportError, OSError) as exc:  # httpx lets an SSLError through as it is
             raise Hiccup(_broken(exc)) from exc
 
     @cached_property

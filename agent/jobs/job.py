@@ -165,7 +165,7 @@ class Job:
         self.note(f"grants of generation {grants.generation} came")
 
     def keep_receipt(self, receipt: Receipt) -> None:
-        """Write the receipt, for this user alone: it may hold addresses to read the outputs by."""
+        """Write the receipt, for this user alone."""
         write_atomic(self.folder.receipt, receipt.canonical(), mode=0o600)
         self.receipt = receipt
 

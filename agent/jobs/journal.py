@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -26,12 +28,13 @@ class Journal:
         self._entries = _read(path)
 
     def add(self, event: str, **facts: Json) -> None:
-        """Write one event and flush it to disk."""
+        """Write one event and flush it to disk; OSError, and nothing noted, where it does not fit."""
         entry: dict[str, Json] = {"event": event, **facts}
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        with os.fdopen(handle, "r+b", buffering=0) as file:
-            file.write(_mend(file.fileno()) + canonical_json(entry) + b"\n")
-            os.fsync(file.fileno())
+        try:
+            _append(handle, _mend(handle) + canonical_json(entry) + b"\n")
+        finally:
+            os.close(handle)
         self._entries.append(entry)
 
     def last(self, event: str) -> dict[str, Json] | None:
@@ -47,6 +50,23 @@ class Journal:
     def slots(self, event: str) -> set[str]:
         """Collect the slots that this kind of event names."""
         return {str(entry["slot"]) for entry in self._entries if entry["event"] == event and "slot" in entry}
+
+
+def _append(handle: int, line: bytes) -> None:
+    """Write the whole line or nothing: a disk that fills up takes a part of it without an error."""
+    size = os.fstat(handle).st_size
+    left = memoryview(line)
+    try:
+        while left:
+            written = os.write(handle, left)
+            if not written:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            left = left[written:]
+        os.fsync(handle)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, size)
+        raise
 
 
 def _mend(handle: int) -> bytes:

@@ -66,10 +66,8 @@ def refusal(uri: Uri, reply: httpx.Response) -> StoreError:
     if status in {404, 410}:
         return NotFound(f"Nothing lies at {place} (HTTP {status}).")
     if status in _TRY_LATER or status >= 500:
-        after = reply.headers.get("retry-after", "")
-        return Busy(
-            f"The server cannot answer now: {place} (HTTP {status}).", float(after) if after.isdigit() else None
-        )
+        after_s = seconds_of(reply.headers.get("retry-after", ""))
+        return Busy(f"The server cannot answer now: {place} (HTTP {status}).", after_s)
     return StoreError(f"The server gives no bytes of {place} (HTTP {status}).")
 
 
@@ -97,7 +95,7 @@ class Version:
         """The date as seconds since the epoch, where it is one."""
         try:
             return parsedate_to_datetime(self.date).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     def is_replaced_by(self, later: Version) -> bool:
@@ -112,7 +110,12 @@ def _size(reply: httpx.Response) -> int | None:
     if found := content_range(reply):
         return found[2]
     length = reply.headers.get("content-length", "")
-    return int(length) if reply.status_code == 200 and length.isdigit() else None
+    return int(length) if reply.status_code == 200 and length.isdecimal() else None
+
+
+def seconds_of(told: str) -> float | None:
+    """Read a plain number of seconds, as Retry-After may give it; None where it is something else."""
+    return float(told) if told.isdecimal() else None  # "²" is a digit, and no number
 
 
 def content_range(reply: httpx.Response) -> tuple[int, int, int | None] | None:

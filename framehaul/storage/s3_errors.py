@@ -29,7 +29,7 @@ from framehaul.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from framehaul.storage.http_replies import Busy
+from framehaul.storage.http_replies import Busy, seconds_of
 from framehaul.storage.s3_site import Site
 
 _WRONG_SECRET = frozenset({"SignatureDoesNotMatch", "InvalidSignature"})
@@ -227,11 +227,11 @@ def _missing(reply: _Reply) -> NotFound | None:
 def _later(reply: _Reply) -> StoreUnavailable | None:
     if reply.status == 501 or not (reply.status >= 500 or reply.status in _TRY_LATER or reply.code in _TRY_LATER_CODES):
         return None
-    after = reply.headers.get("retry-after", "")
+    after_s = seconds_of(reply.headers.get("retry-after", ""))
     said = f"{reply.code}, HTTP {reply.status}" if reply.code != str(reply.status) else f"HTTP {reply.status}"
     return Busy(
         f"{reply.site.place} cannot {reply.verb.words} {reply.uri} now ({said}).",
-        float(after) if after.isdigit() else None,
+        after_s,
     )
 
 

@@ -39,7 +39,7 @@ class StoreHours:
         """Take in the `Date` of a reply that came just now; what is no date teaches nothing."""
         try:
             told = parsedate_to_datetime(date).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         ahead_s = told - self._clock.now()
         with self._lock:

@@ -134,7 +134,7 @@ async def test_gives_up_on_a_store_that_stays_down(inside: Inside, store: FileSe
 
     assert inside.clock.now() - began >= 1800
     assert failed.status.message == (
-        "clip.mp4 could not be fetched: the store answered 500; no byte came for 30 minutes."
+        "clip.mp4 could not be fetched: the store answered HTTP 500; no byte came for 30 minutes."
     )
 
 
@@ -146,7 +146,7 @@ async def test_store_that_is_down_for_ten_minutes_is_waited_for(inside: Inside, 
     began = inside.clock.now()
     told = await inside.in_time("fetching", "store-unavailable")
     assert told.status.message == (
-        "clip.mp4 cannot be fetched now: the store answered 503. It is tried again for 30 minutes."
+        "clip.mp4 cannot be fetched now: the store answered HTTP 503. It is tried again for 30 minutes."
     )
     assert told.inputs["source"].received == 4000
 
@@ -188,6 +188,34 @@ async def test_expired_grant_waits_for_the_next_generation(inside: Inside, store
 
     assert await inside.caller.pick_up("job-1") == MOVIE
     assert _ranges(store)[-1] == "bytes=4000-"
+
+
+async def test_grant_that_came_meanwhile_is_used_when_the_first_expires(inside: Inside, store: FileServer) -> None:
+    """Generation 2 came in time: once generation 1 is refused nobody waits for a third."""
+    store.fault("cut_after", bytes=4000, times=1)
+    await _order_fetch(inside.caller, store)
+    await eventually(lambda: len(store.log()) == 1)
+    await inside.caller.put_grants(grants(order(), 2, source=reading(f"{store.url}/clip.mp4?later")))
+
+    await inside.in_time("delivering")
+
+    assert [request["path"] for request in store.log()] == ["/clip.mp4?X-Amz-Signature=1", "/clip.mp4?later"]
+    assert await inside.caller.pick_up("job-1") == MOVIE
+
+
+async def test_refused_grant_is_tried_again_by_itself(inside: Inside, store: FileServer) -> None:
+    """Without a controller the same address is tried every five minutes: a right may be given back."""
+    store.fault("status", code=403)
+    await _order_fetch(inside.caller, store)
+    await inside.caller.until("job-1", "fetching", "grants-expired")
+    store.fault(None)
+    inside.clock.advance(299)
+    await inside.caller.view("job-1")
+    assert len(store.log()) == 1
+
+    inside.clock.advance(1)
+
+    assert await inside.caller.pick_up("job-1") == MOVIE
 
 
 async def test_old_grant_and_a_vague_refusal_mean_expiry(inside: Inside, store: FileServer) -> None:
@@ -240,6 +268,19 @@ async def test_unknown_length_is_fetched_to_its_end(inside: Inside, store: FileS
     )
 
     assert await inside.caller.pick_up("job-1") == MOVIE
+
+
+async def test_unknown_length_is_learnt_from_a_part(inside: Inside, store: FileServer) -> None:
+    """A server that sends less than the rest, as it may, does not make a whole of half an object."""
+    store.fault("cut_after", bytes=4000, times=1)
+    store.fault("short_range", bytes=1000, times=2)
+    unpinned = InputSpec(slot="source", name="clip.mp4", size=None, fingerprint="http:?")
+    await _order_fetch(inside.caller, store, inputs=(unpinned,))
+
+    await inside.in_time("delivering")
+
+    assert await inside.caller.pick_up("job-1") == MOVIE
+    assert _ranges(store) == [None, "bytes=4000-", "bytes=5000-", "bytes=6000-"]
 
 
 async def test_unreachable_store_fails_with_a_sentence(open_agent: OpenAgent) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,18 +111,116 @@ def server(tmp_path: Path) -> Iterator[FileServer]:
 
 @pytest.mark.parametrize(
     ("etag", "fits"),
-    [('"planned"', True), ('"another"', False), ('W/"another"', True), (None, True)],
-    ids=["the-planned-one", "another-one", "a-weak-one-says-nothing", "none"],
+    [('"planned"', True), ('W/"planned"', True), ('"another"', False), ('W/"another"', False), (None, False)],
+    ids=["the-planned-one", "the-same-weakly", "another-one", "another-one-weakly", "none"],
 )
 async def test_tags_of_web_servers(inside: Inside, server: FileServer, etag: str | None, fits: bool) -> None:
-    """A strong tag is held against the plan; what gives none is held by size and date alone."""
+    """A tag is held against the plan, a weak one too; a reply that shows none proves nothing and is refused."""
     server.fault("headers", set={"ETag": etag})
-    spec = _pinned("http:etag:planned", MOVIE)
-    await inside.caller.put_job(spec)
 
-    await inside.caller.put_grants(grants(spec, source=reading(f"{server.url}/{_NAME}")))
+    await _order_from(inside, server, "http:etag:planned")
 
+    await _assert_fits(inside, fits)
+
+
+@pytest.mark.parametrize(
+    ("date", "fits"),
+    [
+        ("Tue, 14 Nov 2023 22:13:20 GMT", True),
+        ("Tue, 14 Nov 2023 22:13:20 +0000", True),
+        ("Wed, 15 Nov 2023 00:53:19 GMT", False),
+        (None, False),
+    ],
+    ids=["the-planned-one", "written-otherwise", "another-one", "none"],
+)
+async def test_dates_of_web_servers(inside: Inside, server: FileServer, date: str | None, fits: bool) -> None:
+    """Where the plan had no tag, an object of equal length and another date is another object."""
+    server.fault("headers", set={"ETag": None, "Last-Modified": date})
+
+    await _order_from(inside, server, f"http:{len(MOVIE)}:Tue, 14 Nov 2023 22:13:20 GMT")
+
+    await _assert_fits(inside, fits)
+
+
+async def test_later_part_may_leave_the_date_out(inside: Inside, server: FileServer) -> None:
+    """What comes on condition that nothing has changed need not say again when that was."""
+    planned = "Tue, 14 Nov 2023 22:13:20 GMT"
+    os.utime(server.root / _NAME, (1_700_000_000, 1_700_000_000))
+    server.fault("cut_after", bytes=4000, times=1)
+    server.fault("headers", set={"ETag": None, "Last-Modified": planned}, times=1)
+    await _order_from(inside, server, f"http:{len(MOVIE)}:{planned}")
+    await eventually(lambda: len(server.log()) == 1)
+    server.fault("headers", set={"ETag": None, "Last-Modified": None})
+
+    await inside.in_time("delivering")
+
+    await _assert_fits(inside, True)
+
+
+@pytest.mark.parametrize(
+    ("coding", "fits"), [("gzip", False), ("br", False), ("identity", True), ("aws-chunked", True)]
+)
+async def test_packed_bytes_are_refused(inside: Inside, server: FileServer, coding: str, fits: bool) -> None:
+    """A server that packs what was asked for as it is would be mixed with one that does not."""
+    server.fault("headers", set={"Content-Encoding": coding})
+
+    await _order_from(inside, server, "http:?")
+
+    failed = await _assert_fits(inside, fits)
+    assert not failed or failed.startswith(f"The server sends clip.mp4 packed ({coding}), although it was asked for")
+
+
+async def test_label_of_an_s3_object_is_no_packing(inside: Inside, server: FileServer) -> None:
+    """S3 gives the bytes as they lie there, whatever coding their uploader claimed; their tag is the planned one."""
+    server.fault("headers", set={"ETag": '"planned"', "Content-Encoding": "gzip"})
+
+    await _order_from(inside, server, "s3:etag:planned")
+
+    await _assert_fits(inside, True)
+
+
+async def test_refusal_that_lies_about_its_coding_is_read(inside: Inside, server: FileServer) -> None:
+    """An error's body is no gzip although it says so: what counts is the refusal."""
+    server.fault("status", code=403, head={"Content-Encoding": "gzip"})
+
+    await _order_from(inside, server, "http:etag:planned")
+
+    await inside.caller.until("job-1", "fetching", "grants-expired")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"code": 403, "error": "AccessDenied", "message": "Cannot download file, download bandwidth or transaction "
+         "(Class B) cap exceeded. See the Caps & Alerts page to increase your cap."},
+        {"code": 400, "error": "RequestTimeout"},
+        {"code": 403, "error": "SlowDown"},
+    ],
+    ids=["cap", "timeout", "slow-down"],
+)  # fmt: skip
+async def test_what_passes_is_no_refusal(inside: Inside, vault: Vault, words: dict[str, Any]) -> None:
+    """A reached cap, and what a store calls passing by its code, is waited for, whatever the number says."""
+    vault.lay(_NAME, _FILM)
+    vault.proxy.fault("status", operation="GetObject", times=2, **words)
+    await _order(inside, vault)
+    await inside.caller.until("job-1", "fetching", "store-unavailable")
+
+    await inside.in_time("delivering")
+
+    assert await inside.caller.pick_up("job-1") == _FILM
+
+
+async def _order_from(inside: Inside, server: FileServer, fingerprint: str) -> None:
+    """Order the movie as it was pinned, from the web server."""
+    spec = _pinned(fingerprint, MOVIE)
+    assert (await inside.caller.put_job(spec)).status_code == 201
+    reply = await inside.caller.put_grants(grants(spec, source=reading(f"{server.url}/{_NAME}")))
+    assert reply.status_code == 200
+
+
+async def _assert_fits(inside: Inside, fits: bool) -> str:
+    """Hold that it was taken, or refused as another object; give the sentence of the refusal."""
     if fits:
         assert await inside.caller.pick_up("job-1") == MOVIE
-    else:
-        await inside.caller.until("job-1", "failed", "input-mismatch")
+        return ""
+    return (await inside.caller.until("job-1", "failed", "input-mismatch")).status.message

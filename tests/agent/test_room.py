@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,21 @@ async def test_linked_inputs_take_no_room(machine: Machine) -> None:
     job.accept_grants(grants(job.spec, source=FileIn(path="/clip.mp4")))
 
     assert await machine.has(job)
+
+
+async def test_folder_that_cannot_be_listed_counts_as_nothing(machine: Machine) -> None:
+    """As one that another job's end removes in the moment of the look. This one's path is longer than paths may be."""
+    other = machine.job(60, _FETCHING, written=20)
+    here = os.open(other.folder.inputs, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("x" * 250, dir_fd=here)
+        inner = os.open("x" * 250, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+
+    assert await machine.has(machine.job(40))
+    assert not await machine.has(machine.job(41))
 
 
 async def test_two_that_had_begun_do_not_wait_for_each_other(machine: Machine) -> None:

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from framehaul.clock import ManualClock
+from framehaul.contract.states import AttemptReason
 from tests.agent.patience import eventually
 from tests.agent.vault import Attempt, Vault, film
 
@@ -104,6 +104,72 @@ async def test_addresses_of_the_future_are_tried_again_by_themselves(
     attempt.assert_delivered()
 
 
+async def test_clock_that_is_set_back_does_not_put_off_the_next_try(
+    attempt: Attempt, vault: Vault, clock: ManualClock
+) -> None:
+    """A wait that began a year later by the clock of then ends after five minutes all the same."""
+    vault.proxy.fault("deny", operation="UploadPart")
+
+    async with attempt.delivery() as task:
+        await attempt.waits_for_grants()
+        clock.advance(-365 * 86_400.0)
+        vault.proxy.mend()
+        attempt.job.bell.ring()  # the wait is reckoned anew
+
+        def five_minutes_later() -> bool:
+            clock.advance(60)
+            return task.done() or clock.now() > 1_800_000_000.0 - 364 * 86_400.0
+
+        await eventually(five_minutes_later)
+        await asyncio.wait_for(task, 120)
+
+    attempt.assert_delivered()
+
+
+@pytest.mark.parametrize("why", ["renewed", "taken-up"])
+async def test_bytes_that_flow_again_are_no_waiting_for_a_controller(
+    attempt: Attempt, vault: Vault, clock: ManualClock, why: str
+) -> None:
+    """While a part goes out under new grants, or in a new agent, the reason is no more that grants are wanted."""
+    vault.proxy.fault("deny", operation="UploadPart")
+    async with attempt.queued() as queue:
+        await attempt.waits_for_grants()
+        assert not queue.busy()
+        vault.proxy.mend()
+        held = vault.proxy.fault("stall", operation="UploadPart", times=20)
+        if why == "taken-up":
+            await queue.close()
+            attempt.restart()
+            queue.take_up([attempt.job])
+        else:
+            attempt.renew(2)
+        await eventually(held.struck.is_set)
+
+        assert attempt.job.status.reason is AttemptReason.NONE
+        assert queue.busy()
+        vault.proxy.mend()
+
+
+async def test_grants_that_open_again_by_themselves_are_no_waiting_either(
+    tmp_path: Path, vault: Vault, clock: ManualClock
+) -> None:
+    """Tried again after five minutes, the first bytes that go out say that nobody is waited for."""
+    attempt = Attempt(tmp_path, vault, clock, film(4_000_000))
+    big = vault.sign("job-1.mp4", attempt.uploads["result"]).model_copy(update={"first_part_bytes": 4_000_000})
+    attempt.grant(2, result=big)
+    vault.proxy.fault("deny", operation="UploadPart")
+    async with attempt.queued() as queue:
+        await attempt.waits_for_grants()
+        vault.proxy.mend()
+        vault.proxy.fault("stall", operation="UploadPart", bytes=2_000_000, way="up")
+        clock.advance(300)
+
+        await eventually(lambda: attempt.job.status.reason is AttemptReason.NONE)
+
+        assert queue.busy()
+        vault.proxy.mend()
+
+
 async def test_refused_body_is_not_sent(tmp_path: Path, vault: Vault, clock: ManualClock) -> None:
     """The store is asked before megabytes go out, so that its refusal is read and nothing is sent in vain."""
     attempt = Attempt(tmp_path, vault, clock, film(20_000_000))
@@ -155,14 +221,14 @@ async def test_object_that_is_not_what_was_sent_is_noticed(attempt: Attempt, vau
 
     async with attempt.delivery() as task:
         await eventually(lambda: vault.proxy.count(operation="GetObject") == 1)
-        vault.lay("job-1.mp4", b"something else")
+        vault.lay("job-1.mp4", film(seed=2))
         vault.proxy.mend()
         sentence = await attempt.waits_for_grants()
         attempt.assert_kept()
         attempt.renew(2, attempt.uploads | {"result": vault.begin("job-1.mp4")})
         await asyncio.wait_for(task, 120)
 
-    assert sentence.startswith("The store holds 14 bytes of job-1.mp4, where 600000 bytes were put together.")
+    assert sentence.startswith("What the store holds of job-1.mp4 is not what was put together.")
     attempt.assert_delivered()
 
 
@@ -182,7 +248,7 @@ async def test_too_few_parts_are_named(attempt: Attempt, vault: Vault) -> None:
 
 
 async def test_renewed_addresses_leave_the_receipt_as_it_was(attempt: Attempt, vault: Vault) -> None:
-    """The receipt holds an address to read each output by, of the grants with which it was written."""
+    """It says where each output lies, and holds no address that would open it to whoever finds the receipt."""
     vault.proxy.fault("status", code=403, operation="CompleteMultipartUpload", key="receipts")
     async with attempt.delivery() as task:
         await attempt.waits_for_grants()
@@ -196,6 +262,43 @@ async def test_renewed_addresses_leave_the_receipt_as_it_was(attempt: Attempt, v
     assert before is not None
     result = before.output("result")
     assert result.uri == str(vault.place("job-1.mp4"))
-    assert result.download_url is not None
-    async with httpx.AsyncClient(trust_env=False) as client:
-        assert (await client.get(result.download_url)).content == attempt.data
+    assert result.download_url is None
+    assert b"Signature" not in before.canonical()
+
+
+async def test_object_that_is_found_is_where_the_receipt_says(attempt: Attempt, vault: Vault) -> None:
+    """Completed unheard, then granted elsewhere, then here again: the receipt names the place where it lies."""
+    held = vault.proxy.fault("stall", operation="CompleteMultipartUpload", key="job-1.mp4", bytes=0, way="down")
+    async with attempt.delivery():
+        await eventually(held.struck.is_set)
+    vault.proxy.mend()
+    attempt.restart()
+    vault.proxy.fault("deny", operation="CompleteMultipartUpload")
+    elsewhere = vault.sign("elsewhere.mp4", vault.begin("elsewhere.mp4"), parts=10)
+    attempt.grant(2, result=elsewhere)
+    async with attempt.delivery() as task:
+        await attempt.waits_for_grants()
+        vault.proxy.mend()
+        attempt.grant(3, result=vault.sign("job-1.mp4", vault.begin("job-1.mp4"), parts=10))
+        await asyncio.wait_for(task, 120)
+
+    assert attempt.job.receipt is not None
+    assert attempt.job.receipt.output("result").uri == str(vault.place("job-1.mp4"))
+    assert vault.read("job-1.mp4") == attempt.data
+
+
+@pytest.mark.parametrize("folder", [".", "no-such-folder"])
+async def test_copy_of_the_receipt_is_private_and_costs_no_result(
+    attempt: Attempt, tmp_path: Path, folder: str
+) -> None:
+    """What is left for whoever started the agent is for its user alone; where it cannot be written nothing fails."""
+    copy = tmp_path / folder / "upload_result.json"
+
+    async with attempt.queued(receipt_copy=copy):
+        await eventually(lambda: attempt.job.final and not any(attempt.job.folder.outputs.iterdir()))
+
+    attempt.assert_delivered()
+    assert folder != "." or (copy.stat().st_mode & 0o077, copy.read_bytes()) == (
+        0,
+        attempt.job.folder.receipt.read_bytes(),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +14,14 @@ import httpx
 from pydantic import SecretStr
 
 from agent.attempts.delivery import deliver
+from agent.attempts.inputs import Inputs
 from agent.attempts.outbox import Outbox
+from agent.attempts.queue import Queue
+from agent.attempts.room import Room
 from agent.attempts.storeline import StoreClient
 from agent.jobs.job import Job
 from agent.jobs.journal import COMPUTED, PART
+from agent.worker import WorkerKeeper
 from framehaul.clock import Clock, ManualClock
 from framehaul.contract.grants import HttpGet, MultipartPut, OutputGrant
 from framehaul.contract.jobdir import JobDir
@@ -184,6 +189,26 @@ class Attempt:
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+    @asynccontextmanager
+    async def queued(
+        self,
+        store: type[StoreClient] = StoreClient,
+        *,
+        receipt_copy: Path | None = None,
+        line: httpx.AsyncBaseTransport | None = None,
+    ) -> AsyncIterator[Queue]:
+        """Let a queue take the attempt up, as an agent does that was started again, for the length of a block."""
+        with httpx.Client() as fetching:
+            async with httpx.AsyncClient(transport=line, trust_env=False) as client:
+                outbox = Outbox(store(client, self._clock, 60.0), self._clock)
+                inputs = Inputs(fetching, self._clock, Room(lambda: [self.job], self._clock))
+                queue = Queue(inputs, WorkerKeeper(self._clock, os.environ), outbox, self._clock, receipt_copy)
+                queue.take_up([self.job])
+                try:
+                    yield queue
+                finally:
+                    await queue.close()
 
     async def delivered(self, *, stall_s: float = 60.0) -> None:
         """Deliver to the end."""

@@ -9,13 +9,14 @@ GET  /_control/log        {"requests": [{"method", "path", "range", "if_range", 
 
 Faults:
     cut_after {"bytes": n}                   the connection ends after n bytes of a body
-    status {"code": c, "retry_after": s}     answered with this status, and Retry-After where given
+    status {"code": c, "retry_after": s, "head": {…}}   answered with this status, Retry-After and other words
     refuse_head {"code": c}                  HEAD alone is refused
     redirect {"to": address}                 302
     ignore_range                             200 and everything, whatever was asked
     ignore_if_range                          206 although the object is another one by now
     part_as_200                              a part is answered with 200; its Content-Range alone tells
     shift_range {"by": n}                    206 for another place than was asked for
+    short_range {"bytes": n}                 206 with n bytes at most of what was asked for
     change_etag {"after": n}                 from the (n+1)th request on, another etag
     headers {"set": {name: value or null}}   other words in the head of the reply; null leaves one out
 """
@@ -37,7 +38,7 @@ from urllib.parse import unquote, urlsplit
 
 FAULTS = {
     *("cut_after", "status", "refuse_head", "redirect", "ignore_range"),
-    *("ignore_if_range", "part_as_200", "shift_range", "change_etag", "headers"),
+    *("ignore_if_range", "part_as_200", "shift_range", "short_range", "change_etag", "headers"),
 }
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _PIECE_BYTES = 64 << 10
@@ -179,7 +180,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell(words["code"], {})
         elif words := take("status"):
             after = words.get("retry_after")
-            self._tell(words["code"], {}, {} if after is None else {"Retry-After": str(after)})
+            self._tell(
+                words["code"], {}, {**words.get("head", {}), **({} if after is None else {"Retry-After": str(after)})}
+            )
         elif words := take("redirect"):
             self._tell(302, {}, {"Location": words["to"]})
         else:
@@ -221,7 +224,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         start, end = int(found[1]), min(size, int(found[2]) + 1 if found[2] else size)
         shift = (take("shift_range") or {}).get("by", 0)
-        return start + shift, min(size, end + shift)
+        most = (take("short_range") or {}).get("bytes", size)
+        return start + shift, min(size, end + shift, start + shift + most)
 
     def _send_head(self, status: int, head: dict[str, str | None]) -> None:
         changes = (self.server.control.take("headers") or {}).get("set", {})

@@ -16,7 +16,7 @@
 The Host header goes on unchanged, so that the real server checks the client's signatures. With `keys={id: secret}` (in
 the environment for the program) the proxy checks them itself, by its own clock, as AWS does: key, region, skew, expiry,
 signature; put it before Rclone(folder, keys=None) then, whose clock nobody can set. `vendor="b2"` says no as B2 does.
-A part of an object is answered with 206, as by every real store, where rclone says 200.
+A part of an object is answered with 206, as by every real store, where rclone says 200 (see part_as_200).
 
 Any fault takes filters: method, operation (UploadPart, CompleteMultipartUpload, GetObject, ListObjectsV2, …) and bucket
 (one or a list), key (a part of it), query ("partNumber" or "partNumber=2"), presigned (true: agents; false: accounts);
@@ -25,6 +25,8 @@ times (how often; the first four below strike once unless told otherwise, all ot
     lose_reply                       forwarded, and the connection closed without an answer
     other_etag                       the reply to complete calls the object by a tag that says nothing of its parts
     error_in_200 {"done"}            200 and <Error>, as complete can; with done the store did it all the same
+    page_in_200                      200 and a page that is no S3 store's; nothing is forwarded
+    part_as_200                      a part of an object is answered with 200, as rclone does; its range alone tells
     stall {"seconds"}                nothing is answered until then, until released, or until the client hangs up;
                                      with "bytes": at byte n of a body; with "total_bytes": at byte n of all bodies
                                      together, and then every one

@@ -157,6 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
         if refused := self._refusal(asked, rules, entry):
             self._drain()
             self._refuse(refused, entry)
+        elif rules.strike("page_in_200"):
+            entry["fault"] = "page_in_200"
+            self._drain()
+            self._give(b"<html>200 OK</html>", "text/html", 200, entry)
         else:
             self._forward(asked, rules, entry)
 
@@ -216,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
                 reply.read()
                 self._refuse(in_200(fault.words), entry)
             else:
-                self._pass_back(reply, down, entry)
+                self._pass_back(reply, down, entry, part=200 if rules.strike("part_as_200") else 206)
 
     def _ask(self, there: HTTPConnection, asked: Asked, up: Stream) -> HTTPResponse:
         """Send the request on, as it came; without its signature when that was checked here."""
@@ -235,13 +239,13 @@ class _Handler(BaseHTTPRequestHandler):
                     deaf = False
         return there.getresponse()
 
-    def _pass_back(self, reply: HTTPResponse, down: Stream, entry: dict[str, Any]) -> None:
+    def _pass_back(self, reply: HTTPResponse, down: Stream, entry: dict[str, Any], *, part: int) -> None:
         """Send the reply, by the proxy's clock."""
         bodiless = self.command == "HEAD" or reply.status in {204, 304}
         framed = reply.length is None and not bodiless
         headers = [(name, value) for name, value in reply.getheaders() if name.lower() not in {*_HOP, "date"}]
         # rclone says 200 of a part of an object; every real store says 206.
-        status = 206 if reply.status == 200 and reply.getheader("Content-Range") else reply.status
+        status = part if reply.status == 200 and reply.getheader("Content-Range") else reply.status
         entry["status"] = status
         self._send_head(status, [*headers, *([("Transfer-Encoding", "chunked")] if framed else [])])
         if bodiless:
@@ -254,8 +258,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _rename(self, reply: HTTPResponse, entry: dict[str, Any]) -> None:
         """Send a reply to complete with another entity tag, as stores do that encrypt or have tags of their own."""
         raw = _ETAG.sub(b'<ETag>"opaque"</ETag>', reply.read())
-        entry["status"] = reply.status
-        self._send_head(reply.status, [("Content-Type", "application/xml"), ("Content-Length", str(len(raw)))])
+        self._give(raw, "application/xml", reply.status, entry)
+
+    def _give(self, raw: bytes, kind: str, status: int, entry: dict[str, Any]) -> None:
+        """Send a body of our own."""
+        entry["status"] = status
+        self._send_head(status, [("Content-Type", kind), ("Content-Length", str(len(raw)))])
         self.wfile.write(raw)
 
     def _refuse(self, refused: Refusal, entry: dict[str, Any]) -> None:

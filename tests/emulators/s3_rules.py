@@ -20,11 +20,19 @@ FAULTS: dict[str, set[str]] = {
     "error_in_200": {"error", "message", "done"},
     "lose_reply": set(),
     "other_etag": set(),
+    "page_in_200": set(),
+    "part_as_200": set(),
     "stall": {"seconds", "bytes", "total_bytes", "way"},
     "cut": {"bytes", "total_bytes", "way"},
     "slow": {"bytes_per_s", "way"},
 }
-_ONCE = {"lose_reply", "error_in_200", "stall", "cut"}  # of these one is what a test means that says no number
+_ONCE = {
+    "lose_reply",
+    "error_in_200",
+    "page_in_200",
+    "stall",
+    "cut",
+}  # of these one is what a test means that says no number
 
 
 @dataclass

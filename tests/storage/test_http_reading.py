@@ -324,7 +324,7 @@ def test_a_busy_server_is_not_asked_for_ever(server: FileServer, store: HttpStor
     assert len(server.log()) == TRIES
 
 
-@pytest.mark.parametrize(("told", "waited"), [(7, 7.0), (0, 0.0), (86_400, 60.0), ("soon", 0.5)])
+@pytest.mark.parametrize(("told", "waited"), [(7, 7.0), (0, 0.0), (86_400, 60.0), ("soon", 0.5), ("²", 0.5)])
 def test_the_server_may_say_how_long(
     server: FileServer, store: HttpStore, clip: Uri, clock: SkippingClock, told: object, waited: float
 ) -> None:

@@ -52,6 +52,7 @@ REFUSALS: list[tuple[str, int, str, Mapping[str, str], type[FramehaulError], str
     ("404", 404, "", {}, NotFound, "in/a.mp4", False),
     ("NoSuchUpload", 404, "", {}, UploadGone, "not open", False),
     ("SlowDown", 503, "", {"retry-after": "7"}, Busy, "SlowDown, HTTP 503", True),
+    ("SlowDown", 503, "", {"retry-after": "\u00b2"}, Busy, "SlowDown, HTTP 503", True),
     ("500", 500, "", {}, Busy, "HTTP 500", True),
     ("RequestTimeout", 400, "", {}, Busy, "RequestTimeout", True),
     ("BadDigest", 400, "", {}, Busy, "BadDigest", True),

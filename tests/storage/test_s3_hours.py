@@ -98,6 +98,7 @@ def test_no_signature_is_dated_in_the_future() -> None:
     clock.advance(0.2)
     hours.learn("Fri, 15 Jan 2027 09:00:01 GMT")
     hours.learn("no date at all")
+    hours.learn("Mon, 01 Jan 99999999999999999999 00:00:00 GMT")
 
     assert hours.now() == pytest.approx(1_800_003_600.0 + 0.2)
     assert hours.jumps == 1
