@@ -151,9 +151,9 @@ def clock_from(environment: Mapping[str, str] = os.environ) -> Clock:
 
 
 async def wait_for_event(clock: Clock, event: asyncio.Event, timeout_s: float) -> bool:
-    """Wait for the event at most so long by this clock; True when the event came."""
+    """Wait for the event at most so long by this clock, from now on; True when the event came."""
     waiting = asyncio.create_task(event.wait())
-    sleeping = asyncio.create_task(clock.sleep(timeout_s))
+    sleeping = asyncio.create_task(_sleep_from(clock, clock.now(), timeout_s))
     try:
         await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
         if sleeping.done() and not event.is_set():
@@ -163,6 +163,11 @@ async def wait_for_event(clock: Clock, event: asyncio.Event, timeout_s: float) -
         for task in (waiting, sleeping):
             task.cancel()
         await asyncio.gather(waiting, sleeping, return_exceptions=True)
+
+
+async def _sleep_from(clock: Clock, began: float, seconds: float) -> None:
+    """Sleep so long from an hour on that is not quite the present one: a task begins a moment after it was made."""
+    await clock.sleep(min(seconds, max(0.0, began + seconds - clock.now())))
 
 
 def _wake(future: asyncio.Future[None]) -> None:

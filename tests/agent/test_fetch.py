@@ -213,7 +213,7 @@ async def test_refused_grant_is_tried_again_by_itself(inside: Inside, store: Fil
     await inside.caller.view("job-1")
     assert len(store.log()) == 1
 
-    inside.clock.advance(1)
+    await inside.in_time("delivering")
 
     assert await inside.caller.pick_up("job-1") == MOVIE
 
