@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import threading
 from typing import Any
 
 from pydantic import ValidationError
 
 from controller.desk import Desk
+from controller.done_marker import Delivered, read_marker
 from controller.errors import ProofFailed
 from controller.ledger import Batch, Job
 from controller.markers import remember_done
 from controller.remote_index import RemoteIndex
 from framehaul.contract.manifest import Manifest
 from framehaul.contract.naming import done_marker
-from framehaul.contract.receipt import Receipt
 from framehaul.contract.spec import MANIFEST_SLOT
 from framehaul.contract.states import JobState
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.contract.wire import canonical_json
-from framehaul.errors import NotFound
+from framehaul.errors import NoSuchBucket, NotFound
 from framehaul.storage.base import Store
 
-# A receipt has 67 bytes a chunk: this is one of several hundred gigabytes.
-MAX_MARKER_BYTES = 16 << 20
-_MOST_TWINS = 1000
+_one_at_a_time = threading.Lock()
 _MOST_MANIFEST_BYTES = 16 << 20
 
 
@@ -37,49 +35,33 @@ def publish(desk: Desk, batch: Batch, job: Job, store: Store, folder: Uri) -> No
     figures = {**job.figures, **_figures(job, store, folder)}
     name = done_marker(job.fingerprint, batch.params_digest)
     marker = parse_uri(batch.target).join(name)
+    mine = Delivered(input=job.name, folder=job.folder, receipt=job.receipt)
     content = {
         "version": 1,
         "job_id": job.id,
-        "input": job.name,
         "fingerprint": job.fingerprint,
         "params_digest": batch.params_digest,
-        "folder": job.folder,
-        "receipt": _without_addresses(job.receipt),
+        **_said(mine),
     }
-    if twins := _twins(store, marker, job):
-        content["twins"] = twins
-    store.put(marker, [canonical_json(content)], replace=True)
+    with _one_at_a_time:  # two of one content would each miss what the other one said
+        twins = [_said(twin) for twin in _twins(store, marker, mine)]
+        store.put(marker, [canonical_json({**content, **({"twins": twins} if twins else {})})], replace=True)
     remember_done(RemoteIndex(desk.state.remote_index), parse_uri(batch.target), desk.stores, name)
     desk.ledger.move_job(job.id, JobState.PUBLISHED, figures=figures)
 
 
-def _without_addresses(receipt: Receipt) -> dict[str, Any]:
-    """Give the receipt as it may lie in a bucket for good: an address that opens without any account is for nobody."""
-    told = receipt.model_dump(mode="json")
-    for output in told["outputs"]:
-        output["download_url"] = None
-    return told
+def _said(one: Delivered) -> dict[str, Any]:
+    return one.without_addresses().model_dump(mode="json")
 
 
-def _twins(store: Store, marker: Uri, job: Job) -> list[dict[str, Any]]:
+def _twins(store: Store, marker: Uri, mine: Delivered) -> tuple[Delivered, ...]:
     """Read of a marker that is there what it says of other inputs with the same bytes: their results lie there too."""
     try:
-        if (store.stat(marker).size or 0) > MAX_MARKER_BYTES:
-            return []
-        found = json.loads(b"".join(store.get(marker)))
-    except (NotFound, ValueError):
-        return []
-    if not isinstance(found, dict):
-        return []
-    before = found.pop("twins", [])
-    every = [found, *(before if isinstance(before, list) else [])]
-    named = {
-        (twin.get("folder"), twin.get("input")): {key: twin.get(key) for key in ("input", "folder", "receipt")}
-        for twin in every
-        if isinstance(twin, dict) and isinstance(twin.get("receipt"), dict)
-    }
-    named.pop((job.folder, job.name), None)  # its own, of an earlier time
-    return list(named.values())[:_MOST_TWINS]
+        return read_marker(store, store.stat(marker)).others(mine)
+    except NoSuchBucket:
+        raise
+    except (NotFound, ValueError):  # none yet, or none of ours: what cannot be understood is not passed on
+        return ()
 
 
 def read_manifest(job: Job, store: Store, folder: Uri) -> Manifest:

@@ -14,14 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from controller.done_marker import DoneMarker, is_of_a_size, read_marker
 from controller.errors import ControllerError
 from controller.ledger import Batch, Ledger
-from controller.publish import MAX_MARKER_BYTES
 from controller.retrieval import Errand, Hear, Tell, fetch, is_here
 from framehaul.clock import Clock
-from framehaul.contract.naming import DONE_PREFIX, check_file_name
+from framehaul.contract.naming import DONE_PREFIX
 from framehaul.contract.receipt import OutputReceipt, Receipt
 from framehaul.contract.spec import MANIFEST_SLOT
 from framehaul.contract.uris import Uri, parse_uri
@@ -88,21 +88,6 @@ class Brought:
         return {**told, "message": self.why} if self.why else told
 
 
-class _Delivered(BaseModel):
-    """What we need to know of one input's results. A later version may say more."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    folder: str = ""
-    receipt: Receipt
-
-
-class _Marker(_Delivered):
-    """A done-marker; `twins` are other inputs that held the same bytes."""
-
-    twins: tuple[_Delivered, ...] = ()
-
-
 def found_in_batch(ledger: Ledger, batch: Batch) -> Iterator[Found]:
     """Give what a batch has published, by the receipts that the ledger holds."""
     target = parse_uri(batch.target)
@@ -118,10 +103,10 @@ def found_at(target: Uri, stores: Stores) -> Iterator[Found | Unread]:
     """
     store = stores.open(target)
     with ThreadPoolExecutor(_READERS, "markers") as readers:
-        ahead: deque[tuple[int, Future[_Marker | Unread]]] = deque()
+        ahead: deque[tuple[int, Future[DoneMarker | Unread]]] = deque()
         held = 0
         for entry in store.list(target.join(DONE_PREFIX)):
-            size = entry.size if _is_of_a_size(entry) and entry.size else 0
+            size = entry.size if is_of_a_size(entry) and entry.size else 0
             while len(ahead) >= _AHEAD or (ahead and held + size > _AHEAD_BYTES):
                 before, reading = ahead.popleft()
                 held -= before
@@ -191,17 +176,17 @@ def _found(target: Uri, folder: str, receipt: Receipt) -> Iterator[Found]:
         yield Found(entry, folder, target.join(folder + entry.name))
 
 
-def _told_by(target: Uri, marker: _Marker | Unread) -> Iterator[Found | Unread]:
+def _told_by(target: Uri, marker: DoneMarker | Unread) -> Iterator[Found | Unread]:
     if isinstance(marker, Unread):
         yield marker
     else:
-        for one in (marker, *marker.twins):
+        for one in marker.every():
             yield from _found(target, one.folder, one.receipt)
 
 
-def _read(store: Store, entry: Entry) -> _Marker | Unread:
+def _read(store: Store, entry: Entry) -> DoneMarker | Unread:
     try:
-        return _understood(store, entry)
+        return read_marker(store, entry)
     except ValueError as exc:
         return Unread(entry.uri, _why(exc))
     except (BadAccount, NoSuchBucket):
@@ -210,39 +195,6 @@ def _read(store: Store, entry: Entry) -> _Marker | Unread:
         if exc.retryable:
             raise
         return Unread(entry.uri, str(exc))
-
-
-def _understood(store: Store, entry: Entry) -> _Marker:
-    """Read one marker; ValueError where it is none, or names what must not be."""
-    if not _is_of_a_size(entry):
-        raise ValueError(f"it has {entry.size} bytes, which no done-marker has")
-    marker = _Marker.model_validate_json(b"".join(store.get(entry.uri)))
-    for one in (marker, *marker.twins):
-        _check_folder(one.folder)
-        for output in one.receipt.outputs:
-            _check_shown(output.name)
-    return marker
-
-
-def _is_of_a_size(entry: Entry) -> bool:
-    return entry.size is not None and entry.size <= MAX_MARKER_BYTES
-
-
-def _check_folder(folder: str) -> None:
-    """Refuse a folder that leads out of the one below which it is meant."""
-    if not folder:
-        return
-    *names, last = folder.split("/")
-    if last:
-        raise ValueError(f"not a folder: {folder!r}")
-    for name in names:
-        _check_shown(check_file_name(name))
-
-
-def _check_shown(name: str) -> None:
-    """Refuse what a listing hides: .bashrc, .ssh and their like are no results, and programs obey them."""
-    if name.startswith("."):
-        raise ValueError(f"a hidden name is not brought home: {name!r}")
 
 
 def _why(exc: ValueError) -> str:

@@ -148,7 +148,10 @@ class Order:
                 self.outputs[output.slot] = self.work.makes.get(output.slot, self.came)
             self.outputs[MANIFEST_SLOT] = self.work.makes.get(MANIFEST_SLOT, self._manifest(now))
             names = self.spec.output_names()
-            entries = tuple(entry_of(slot, names[slot], data) for slot, data in self.outputs.items())
+            opens = {"download_url": "https://store.example/?signed=for-the-laptop-alone"}
+            entries = tuple(
+                entry_of(slot, names[slot], data).model_copy(update=opens) for slot, data in self.outputs.items()
+            )
             self.receipt = Receipt(
                 job_id=self.spec.job_id,
                 attempt=self.spec.attempt,

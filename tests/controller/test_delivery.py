@@ -10,6 +10,7 @@ from controller.ledger import Job
 from controller.ledger.rows import WishWord
 from controller.pulling import Found, found_at
 from framehaul.contract.grants import HttpGet, MultipartPut, RelayIn, RelayOut
+from framehaul.contract.naming import done_marker
 from framehaul.contract.states import JobReason, JobState
 from framehaul.contract.uris import Uri, parse_uri
 from framehaul.errors import AccessDenied, BadAccount, StoreFull
@@ -342,6 +343,19 @@ async def test_inputs_of_one_content_are_both_named_by_their_marker(depot: Depot
     names = [output.name for job in depot.desk.ledger.jobs() for output in job.outputs]
     assert set(names) <= set(found)
     assert b"signed" not in marker
+
+
+async def test_a_marker_that_a_stranger_laid_is_not_passed_on(depot: Depot) -> None:
+    """What lies in its place and is no marker is written over: ours stays one that can be read."""
+    depot.plan("a.mp4")
+    name = done_marker(depot.job().fingerprint, depot.desk.ledger.batches()[0].params_digest)
+    depot.bucket.objects[f"out/{name}"] = b'{"folder": "../", "input": "x", "receipt": {}, "twins": [{"receipt": {}}]}'
+
+    await depot.run()
+
+    found = list(found_at(parse_uri("b2://clips/out/"), depot.desk.stores))
+    assert all(isinstance(one, Found) for one in found)
+    assert len(found) == 2
 
 
 async def test_a_receipt_that_does_not_match_the_store_names_the_chunk(depot: Depot) -> None:
