@@ -18,7 +18,7 @@ T = TypeVar("T")
 _IN_MEMORY = 1000
 _PAGE = 1000
 # A list is written and read from front to back. A table is asked at random: with less than its size in memory, half a
-# million entries (20 MiB) cost several times the CPU time.
+# million entries (20 MiB) cost half as much CPU time again.
 _LIST_KIB, _TABLE_KIB = 2048, 32768
 _DIGEST_BYTES = 16
 

@@ -56,7 +56,7 @@ class Pull:
         """Go on where the part file ends. Hiccup when it may work later; `past` says that the grant's hour is over.
 
         A long object's beginning is asked for by itself: whatever is wrong shows after a few bytes, and some stores
-        (rclone) hash what is read from its first byte on to the last, at half their speed.
+        (rclone) hash what is read from its first byte on to the last, at two thirds of their speed.
         """
         if (self._entry.size or 0) > _BEGINNING_BYTES and not self._resume_from():
             self._ask(grant, past, _BEGINNING_BYTES)
