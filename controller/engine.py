@@ -19,6 +19,7 @@ from controller.lookout import Lookout
 from controller.orders import order_for
 from controller.providers.base import Offer, Provider
 from controller.recovery import Recovery
+from controller.settings.stores import BUCKET_SCHEMES
 from controller.shipment import MAX_ATTEMPTS, Shipment
 from framehaul.clock import wait_for_event
 from framehaul.contract.lease_secret import LeaseSecret
@@ -306,7 +307,7 @@ class Engine:
 
     def _delivered_by_agent(self, job: Job) -> bool:
         batch = self._desk.ledger.batch(job.batch_id)
-        return batch is not None and parse_uri(batch.target).scheme != "file"
+        return batch is not None and parse_uri(batch.target).scheme in BUCKET_SCHEMES
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 

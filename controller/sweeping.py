@@ -23,7 +23,7 @@ from framehaul.storage.base import Upload, UploadStore, takes_uploads
 # Longer than any lease: another laptop's machine may be at it for as long.
 DEFAULT_AGE = "7d"
 # However young the leftovers that are asked for: an upload is begun a moment before it is in the ledger.
-LEAST_AGE_S = 60.0
+_LEAST_AGE_S = 60.0
 _UNDER_WAY = frozenset({JobState.ASSIGNED, JobState.DELIVERED, JobState.VERIFIED})
 
 
@@ -119,7 +119,7 @@ def _judge(desk: Desk, upload: Upload, older_than_s: float, swept: Swept, *, dry
     found = Leftover(upload, ahead_s=_ahead_s(desk, upload.uri))
     age_s = found.age_s(desk.clock.now())
     # The trial of a plan that had no right to end it: nobody will write to that.
-    wanted_s = LEAST_AGE_S if upload.uri.key.endswith(PROBE_NAME) else max(older_than_s, LEAST_AGE_S)
+    wanted_s = _LEAST_AGE_S if upload.uri.key.endswith(PROBE_NAME) else max(older_than_s, _LEAST_AGE_S)
     if age_s is None or age_s < wanted_s:
         swept.kept_young += 1
         return
