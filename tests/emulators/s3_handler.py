@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.client import HTTPConnection, HTTPException, HTTPResponse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.emulators.listener import Listener, hang_up
 from tests.emulators.s3_rules import Book, Fault, Rules
 from tests.emulators.s3_signatures import refusal, unsigned
 from tests.emulators.s3_streams import Cut, Stream, hold
@@ -47,51 +45,13 @@ class Desk:
         return self.clock() + self.offset_s
 
 
-class FaultyServer(ThreadingHTTPServer):
-    """A listener that can end its connections too."""
-
-    request_queue_size = 128
+class FaultyServer(Listener):
+    """The proxy's listener."""
 
     def __init__(self, port: int, desk: Desk) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(port, _Handler)
         self.desk = desk
-        self.closing = threading.Event()
-        self._open: dict[socket.socket, threading.Thread] = {}
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread that is known, so that its end can be waited for."""
-        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
-        self._open[request] = thread
-        thread.start()
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget the connection."""
-        self._open.pop(request, None)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that hang up; anything else is a bug, and told."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-    def end(self) -> None:
-        """Stop listening, and end every connection as a power cut would."""
-        self.shutdown()
-        self.server_close()
-        self.closing.set()
-        threads = dict(self._open)
-        for connection in threads:
-            hang_up(connection)
-        for thread in (self._thread, *threads.values()):
-            thread.join()
-
-
-def hang_up(connection: socket.socket) -> None:
-    """End a connection in both directions; its thread notices by itself."""
-    with suppress(OSError):  # the other side was first
-        connection.shutdown(socket.SHUT_RDWR)
+        self.begin()
 
 
 class _Handler(BaseHTTPRequestHandler):

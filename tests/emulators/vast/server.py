@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import select
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from tests.emulators.listener import Listener, hang_up
 from tests.emulators.vast.desk import Asked, Desk, Lost
 from tests.emulators.vast.faults import Fault
 from tests.emulators.vast.routes import find
@@ -29,46 +28,13 @@ class Control(Protocol):
         """Do what it says, or raise ValueError."""
 
 
-class Server(ThreadingHTTPServer):
-    """A listener that can end its connections too."""
-
-    request_queue_size = 128
-    daemon_threads = True
+class Server(Listener):
+    """The listener of one emulated vast."""
 
     def __init__(self, port: int, desk: Desk, control: Control) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(port, _Handler)
         self.desk, self.control = desk, control
-        self.closing = threading.Event()
-        self._open: dict[socket.socket, threading.Thread] = {}
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread that is known, so that its end can be waited for."""
-        thread = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
-        self._open[request] = thread
-        thread.start()
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget the connection."""
-        self._open.pop(request, None)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about clients that hang up; anything else is a bug, and told."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-    def end(self) -> None:
-        """Stop listening and end every connection."""
-        self.closing.set()
-        self.shutdown()
-        self.server_close()
-        threads = dict(self._open)
-        for connection in threads:
-            _hang_up(connection)
-        for thread in (self._thread, *threads.values()):
-            thread.join()
+        self.begin()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
             reply = self._answer(asked, entry)
         except Lost:
             self.close_connection = True
-            _hang_up(self.connection)
+            hang_up(self.connection)
             return
         entry["status"] = reply.status
         self._tell(reply)
@@ -149,11 +115,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(reply.raw)
-
-
-def _hang_up(connection: socket.socket) -> None:
-    with suppress(OSError):  # the other side was first
-        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _hung_up(connection: socket.socket) -> bool:
